@@ -196,7 +196,7 @@ impl Api {
         Ok(roles.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect())
     }
 
-    /// Asks for JSON.
+    /// Asks for JSON. Bytes that are no UTF-8 are replaced.
     ///
     /// # Errors
     /// The service refuses, or does not answer whole and well after all tries.
@@ -205,7 +205,7 @@ impl Api {
         let (status, headers) = (begun.status, begun.headers.clone());
         let bytes = begun.into_bytes();
         // Answers without content say so by their status.
-        let body = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(without_mark(&bytes)) };
+        let body = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&String::from_utf8_lossy(without_mark(&bytes))) };
         let broken = |_| ServiceError::new(self.inner.service, Failure::Broken, "the answer is no JSON");
         Ok(ServiceAnswer { body: body.map_err(broken)?, status, headers })
     }

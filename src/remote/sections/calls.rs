@@ -15,11 +15,13 @@ use std::sync::{Mutex, PoisonError};
 
 use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use self::record::Record;
 use super::gap;
 use super::pages::Walk;
+use super::seen::{Seen, readable};
 use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::{Request, ServiceError, path_part};
@@ -69,8 +71,17 @@ struct Head {
 }
 
 #[derive(Deserialize)]
-struct Heads {
-    value: Vec<Head>,
+struct Heads<'p> {
+    #[serde(borrow)]
+    value: Vec<&'p RawValue>,
+}
+
+impl Head {
+    /// What a list says of a call, where it says the call's id.
+    fn of(text: &RawValue) -> Option<Self> {
+        let head: Head = serde_json::from_str(text.get()).ok()?;
+        Some(Head { id: readable(head.id)?, ..head })
+    }
 }
 
 /// The calls of a tenant.
@@ -131,22 +142,32 @@ impl Calls {
         let end = (days.from.div_euclid(DAY) * DAY + DAY).min(days.to);
         let filter = format!("startDateTime ge {} and startDateTime lt {}", instant::text(days.from), instant::text(end));
         let mut next = Some(self.api.url(&format!("v1.0/communications/callRecords?$filter={filter}")));
-        let (mut calls, mut walk) = (BTreeMap::new(), Walk::default());
+        let (mut calls, mut unread, mut walk) = (BTreeMap::new(), 0, Walk::default());
         while let Some(url) = next {
             let page = walk.page(&self.api, Request::get(url)).await?;
-            let heads: Heads = serde_json::from_slice(&page.body)
-                .map_err(|error| SourceError::for_now(format!("the list of calls cannot be read: {error}")))?;
+            let seen = Seen::of(&page.body);
+            let heads: Heads<'_> =
+                seen.parse().map_err(|error| SourceError::for_now(format!("the list of calls cannot be read: {error}")))?;
             for head in heads.value {
+                let Some(head) = Head::of(head) else {
+                    unread += 1;
+                    continue;
+                };
                 let unit = self.unit(&head);
                 calls.insert((unit.window.unwrap_or_default().0, head.id), unit);
             }
             next = page.next;
         }
         let is_last = end >= days.to;
+        let unread = (unread > 0).then(|| {
+            let day = format!("{}/{}", self.stream, instant::text(days.from));
+            (day, format!("{unread} calls of the list have no id that can be read"))
+        });
         Ok(UnitPage {
             units: gap.into_iter().chain(calls.into_values()).collect(),
             next: (!is_last).then(|| json!(Days { from: end, ..days })),
             cursor: is_last.then(|| json!(days.reaches)),
+            failures: unread.into_iter().collect(),
             ..UnitPage::default()
         })
     }

@@ -14,9 +14,11 @@ use std::time::Duration;
 use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::pages::Chain;
+use super::seen::{Seen, readable};
 use crate::api::Api;
 use crate::budget::RequestLimits;
 use crate::cloud::Service;
@@ -259,27 +261,30 @@ struct Row {
 impl Row {
     /// The message, its recipient, and when it was received, where the row says all of it.
     fn known(&self) -> Option<(&str, &str, i64)> {
-        Some((self.id.as_deref()?, self.recipient.as_deref()?, instant::read(self.received.as_deref()?)?))
+        Some((readable(self.id.as_deref()?)?, readable(self.recipient.as_deref()?)?, instant::read(self.received.as_deref()?)?))
     }
 }
 
 #[derive(Deserialize)]
-struct Rows {
-    #[serde(default)]
-    value: Vec<Row>,
-    d: Option<Results>,
+struct Rows<'p> {
+    #[serde(borrow, default)]
+    value: Vec<&'p RawValue>,
+    #[serde(borrow)]
+    d: Option<Results<'p>>,
 }
 
 #[derive(Deserialize)]
-struct Results {
-    #[serde(default)]
-    results: Vec<Row>,
+struct Results<'p> {
+    #[serde(borrow, default)]
+    results: Vec<&'p RawValue>,
 }
 
-impl Rows {
-    fn all(self) -> impl Iterator<Item = Row> {
-        self.value.into_iter().chain(self.d.into_iter().flat_map(|d| d.results))
-    }
+/// The rows of a page. What cannot be read as one is left out: who reads the page's records tells of it.
+fn rows_of(page: &[u8]) -> Vec<Row> {
+    let seen = Seen::of(page);
+    let Ok(rows) = seen.parse::<Rows<'_>>() else { return Vec::new() };
+    let all = rows.value.into_iter().chain(rows.d.into_iter().flat_map(|d| d.results));
+    all.filter_map(|row| serde_json::from_str(row.get()).ok()).collect()
 }
 
 /// True for a status that changes.
@@ -289,9 +294,8 @@ fn is_open(status: &str) -> bool {
 
 /// Hours in which a page has messages whose status changes.
 fn open_slots(page: &[u8]) -> Vec<i64> {
-    let Ok(rows) = serde_json::from_slice::<Rows>(page) else { return Vec::new() };
     let is_open = |row: &Row| is_open(row.status.as_deref().unwrap_or_default());
-    let open = rows.all().filter(is_open);
+    let open = rows_of(page).into_iter().filter(is_open);
     open.filter_map(|row| instant::read(&row.received?)).map(|at| at.div_euclid(SLOT) * SLOT).collect()
 }
 
@@ -417,6 +421,9 @@ mod tests {
         let reporting = br#"{"d":{"results":[{"Status":"Pending","Received":"2026-01-05T00:10:13.1357913"}]}}"#;
         assert_eq!(open_slots(reporting), [1_767_571_200 * SECOND]);
         assert!(open_slots(b"{").is_empty());
+        // A row that cannot be read, and one with bytes that are no text, hide none.
+        let odd = b"{\"value\":[{\"status\":5},{\"subject\":\"\xe9\",\"status\":\"pending\",\"receivedDateTime\":\"2026-01-05T02:10:13Z\"}]}";
+        assert_eq!(open_slots(odd), [1_767_578_400 * SECOND]);
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod insights;
 mod message_trace;
 mod messages;
 mod pages;
+mod seen;
 
 use std::sync::Arc;
 

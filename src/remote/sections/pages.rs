@@ -10,9 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::seen::{Seen, readable};
 use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::{Failure, Request, ServiceError};
@@ -116,15 +118,25 @@ fn read(service: Service, url: &Url, body: Bytes) -> Result<Page, ServiceError> 
     Ok(Page { next, records, delta: resolved(links.delta)?, body })
 }
 
-/// The ids of all records of a list, sorted, each once, with the names of users (`userPrincipalName`) where they are asked for. A
-/// list without any is asked for once more, as a [`Chain`] that [should have records](Chain::begin_full).
+/// The records of a list, by their ids.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    /// Each once, with the names of users (`userPrincipalName`) where they are asked for.
+    pub known: BTreeMap<String, Option<String>>,
+    /// What is wrong with the other records, where there are others.
+    pub unread: Option<String>,
+}
+
+/// The ids of all records of a list. A list without any is asked for once more, as a [`Chain`] that [should have
+/// records](Chain::begin_full).
 ///
 /// # Errors
-/// A page cannot be fetched, or has a record without an id.
-pub(super) async fn ids(api: &Api, path: &str) -> Result<BTreeMap<String, Option<String>>, ServiceError> {
+/// A page cannot be fetched.
+pub(super) async fn ids(api: &Api, path: &str) -> Result<Ids, ServiceError> {
     #[derive(Deserialize)]
-    struct Heads {
-        value: Vec<Head>,
+    struct Heads<'p> {
+        #[serde(borrow)]
+        value: Vec<&'p RawValue>,
     }
     #[derive(Deserialize)]
     struct Head {
@@ -132,22 +144,33 @@ pub(super) async fn ids(api: &Api, path: &str) -> Result<BTreeMap<String, Option
         #[serde(rename = "userPrincipalName", default)]
         name: Option<String>,
     }
-    let mut ids = BTreeMap::new();
+    let id_of = |record: &RawValue| {
+        let head: Head = serde_json::from_str(record.get()).ok()?;
+        Some((readable(head.id)?, head.name.and_then(readable)))
+    };
+    let (mut known, mut unread) = (BTreeMap::new(), 0);
     let (mut next, mut is_first, mut walk) = (Some(api.url(path)), true, Walk::default());
     while let Some(url) = next {
         let page = walk.page(api, Request::get(url.clone())).await?;
-        let heads: Heads = serde_json::from_slice(&page.body).map_err(|error| {
+        let seen = Seen::of(&page.body);
+        let heads: Heads<'_> = seen.parse().map_err(|error| {
             let why = format!("{}: the list cannot be read: {error}", crate::http::place(&url));
             ServiceError::new(api.service(), Failure::Broken, why)
         })?;
-        ids.extend(heads.value.into_iter().map(|head| (head.id, head.name)));
+        for record in heads.value {
+            match id_of(record) {
+                Some((id, name)) => _ = known.insert(id, name),
+                None => unread += 1,
+            }
+        }
         next = page.next;
-        if next.is_none() && ids.is_empty() && std::mem::take(&mut is_first) {
+        if next.is_none() && known.is_empty() && std::mem::take(&mut is_first) {
             api.pace().sleep(AGAIN).await;
-            (next, walk) = (Some(api.url(path)), Walk::default());
+            (next, unread, walk) = (Some(api.url(path)), 0, Walk::default());
         }
     }
-    Ok(ids)
+    let unread = (unread > 0).then(|| format!("{unread} records of the list have no id that can be read"));
+    Ok(Ids { known, unread })
 }
 
 /// Pages that follow one another, the first of which has come.
@@ -303,15 +326,16 @@ impl Pages {
 /// A page that says something of its records, in place of the context that the service gave it.
 fn saying(body: Bytes, said: Option<&Said>) -> Bytes {
     let Some(said) = said else { return body };
-    let members = std::str::from_utf8(&body).ok().and_then(|text| Members::parse(text).ok());
-    let Some(members) = members else { return body };
-    let mut text = said.head();
+    let seen = Seen::of(&body);
+    let Ok(members) = Members::parse(seen.text()) else { return body };
+    let mut text = said.head().into_bytes();
     for (name, value) in members.0 {
         if name != "@odata.context" {
-            let _ = write!(text, ",{}:{}", Value::from(name.into_owned()), value.get());
+            text.extend_from_slice(format!(",{}:", Value::from(name.into_owned())).as_bytes());
+            text.extend_from_slice(seen.came(value.get()));
         }
     }
-    text.push('}');
+    text.push(b'}');
     Bytes::from(text)
 }
 
@@ -341,6 +365,9 @@ mod tests {
         assert_eq!(of(r#"{"value":[{"n":1.50}]}"#), format!(r#"{head},"value":[{{"n":1.50}}]}}"#));
         assert_eq!(of(r#"{"a":1,"@odata.context":"own","value":[]}"#), format!(r#"{head},"a":1,"value":[]}}"#));
         assert_eq!(of("[]"), "[]");
+        // Bytes that cannot be read are handed on, and the page says the same.
+        let of_bytes = saying(Bytes::from_static(b"{\"value\":[{\"n\":\"\xe9\"}]}"), Some(&said));
+        assert_eq!(of_bytes, [head.as_bytes(), b",\"value\":[{\"n\":\"\xe9\"}]}"].concat());
     }
 
     #[test]
@@ -366,13 +393,22 @@ mod tests {
         {
             let server = Server::start(move |_, number| json(if number == 1 { first } else { second }));
             let api = graph(&world(), &server.base);
-            assert_eq!(ids(&api, "v1.0/teams").await.unwrap().len(), found);
+            assert_eq!(ids(&api, "v1.0/teams").await.unwrap().known.len(), found);
             assert_eq!(server.lines().len(), asked);
             let server = Server::start(move |_, number| json(if number == 1 { first } else { second }));
             let api = graph(&world(), &server.base);
             let chain = Chain::begin_full(&api, Request::get(api.url("v1.0/reports"))).await.unwrap();
             assert_eq!((chain.first.records > 0, server.lines().len()), (found > 0, asked));
         }
+    }
+
+    #[tokio::test]
+    async fn a_record_that_cannot_be_read_ends_no_list() {
+        let page: &[u8] = b"{\"value\":[{\"id\":\"a\",\"userPrincipalName\":\"\xe9\"},{\"id\":\"\xe9\"},{\"id\":1},{\"id\":\"b\",\"x\":\"\xff\"}]}";
+        let server = Server::start(move |_, _| crate::testing::reply(200, "Content-Type: application/json\r\n", page));
+        let ids = ids(&graph(&world(), &server.base), "v1.0/users").await.unwrap();
+        assert_eq!(ids.known, BTreeMap::from([("a".to_owned(), None), ("b".to_owned(), None)]));
+        assert_eq!(ids.unread.as_deref(), Some("2 records of the list have no id that can be read"));
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::{Calls, DAY, Head};
 use crate::http::{Request, path_part};
+use crate::sections::seen::Seen;
 use crate::webhook::queue::{Locked, Queue};
 use crate::webhook::{Hint, Spool, calls_of};
 
@@ -133,7 +134,7 @@ impl Notified {
         let url = self.calls.api.url(&format!("v1.0/communications/callRecords/{}", path_part(id)));
         match self.calls.api.json_bytes(Request::get(url)).await {
             Ok(answer) => {
-                let head: Head = serde_json::from_slice(&answer.body).map_err(super::unreadable)?;
+                let head: Head = Seen::of(&answer.body).parse().map_err(super::unreadable)?;
                 if !head.id.eq_ignore_ascii_case(id) {
                     return Err(SourceError::for_now(format!("what came is no record of the call {id}")));
                 }

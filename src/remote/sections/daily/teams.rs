@@ -12,7 +12,8 @@ use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::{Request, path_part};
 use crate::instant;
-use crate::sections::pages::{self, Chain, Said};
+use crate::sections::pages::{self, Chain, Ids, Said};
+use crate::sections::seen::{Seen, readable};
 use crate::settings::Tenant;
 use crate::world::{SetupError, World};
 
@@ -40,15 +41,16 @@ impl Teams {
         let now = self.api.now();
         let day = instant::day(now);
         let start = now.div_euclid(DAY) * DAY;
-        let teams = pages::ids(&self.api, "v1.0/teams?$select=id,displayName,description").await?;
-        let units = teams.into_keys().map(|team| ListedUnit {
+        let Ids { known, unread } = pages::ids(&self.api, "v1.0/teams?$select=id,displayName,description").await?;
+        let units = known.into_keys().map(|team| ListedUnit {
             name: format!("{}/{day}/{team}", self.stream),
             stamp: Some(day.clone()),
             window: Some((start, start + DAY)),
             expires: Some(start + DAY),
             ..ListedUnit::default()
         });
-        Ok(UnitPage { units: units.collect(), ..UnitPage::default() })
+        let failures = unread.map(|why| (self.stream.clone(), why)).into_iter().collect();
+        Ok(UnitPage { units: units.collect(), failures, ..UnitPage::default() })
     }
 
     async fn team(&self, id: &str) -> Result<Body, SourceError> {
@@ -64,9 +66,10 @@ impl Teams {
             #[serde(rename = "displayName")]
             name: Option<String>,
         }
-        let head = serde_json::from_slice::<Head>(&team).ok().filter(|head| head.id.eq_ignore_ascii_case(id));
+        let head = Seen::of(&team).parse::<Head>().ok().filter(|head| head.id.eq_ignore_ascii_case(id));
         let name = head.ok_or_else(|| SourceError::for_now(format!("what came is no record of the team {id}")))?.name;
-        let columns: Map<String, Value> = name.into_iter().map(|name| ("teamDisplayName".to_owned(), name.into())).collect();
+        let columns: Map<String, Value> =
+            name.and_then(readable).into_iter().map(|name| ("teamDisplayName".to_owned(), name.into())).collect();
         let mut chains = Vec::new();
         for (what, name) in PARTS {
             let context = format!("#teams('{id}')/{name}");

@@ -15,7 +15,8 @@ use crate::api::Api;
 use crate::cloud::Service;
 use crate::http::{Request, path_part, wait_of};
 use crate::instant;
-use crate::sections::pages::{self, Chain};
+use crate::sections::pages::{self, Chain, Ids};
+use crate::sections::seen::Seen;
 use crate::settings::Tenant;
 use crate::world::{SetupError, World};
 
@@ -67,7 +68,7 @@ impl UserApps {
     async fn units(&self) -> Result<UnitPage, SourceError> {
         let now = self.api.now();
         let (day, start) = (instant::day(now), now.div_euclid(DAY) * DAY);
-        let names = pages::ids(&self.api, "v1.0/users?$select=id,userPrincipalName&$top=999").await?;
+        let Ids { known: names, unread } = pages::ids(&self.api, "v1.0/users?$select=id,userPrincipalName&$top=999").await?;
         let ids: Vec<String> = names.keys().cloned().collect();
         *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
         let units = ids.chunks(UNIT).map(|ids| {
@@ -83,7 +84,8 @@ impl UserApps {
                 ..ListedUnit::default()
             }
         });
-        Ok(UnitPage { units: units.collect(), ..UnitPage::default() })
+        let failures = unread.map(|why| (self.stream.clone(), why)).into_iter().collect();
+        Ok(UnitPage { units: units.collect(), failures, ..UnitPage::default() })
     }
 
     /// The pages of users, one a line.
@@ -103,14 +105,15 @@ impl UserApps {
                 .collect();
             let request = Request::post_json(self.api.url("v1.0/$batch"), &json!({ "requests": requests }));
             let answer = self.api.json_bytes(request).await?;
-            let read: Batch<'_> = serde_json::from_slice(&answer.body)
-                .map_err(|error| SourceError::for_now(format!("the answers of a batch cannot be read: {error}")))?;
+            let seen = Seen::of(&answer.body);
+            let read: Batch<'_> =
+                seen.parse().map_err(|error| SourceError::for_now(format!("the answers of a batch cannot be read: {error}")))?;
             let mut asked: Vec<Option<(String, u32)>> = batch.into_iter().map(Some).collect();
             let mut wait = None;
             for item in read.responses {
                 let Some((user, tries)) = item.id.parse().ok().and_then(|at: usize| asked.get_mut(at)?.take()) else { continue };
                 match item.status {
-                    200 => self.page(&user, item.body, &mut text).await?,
+                    200 => self.page(&user, item.body.map(|body| seen.came(body.get())), &mut text).await?,
                     // Who has no licence of Teams has no apps.
                     400 | 404 => tracing::debug!(user, status = item.status, "a user has no apps of Teams"),
                     403 => {
@@ -149,12 +152,12 @@ impl UserApps {
     }
 
     /// A user's page, and those that follow it.
-    async fn page(&self, user: &str, body: Option<&RawValue>, text: &mut Vec<u8>) -> Result<(), SourceError> {
+    async fn page(&self, user: &str, body: Option<&[u8]>, text: &mut Vec<u8>) -> Result<(), SourceError> {
         let Some(body) = body else {
             return Err(SourceError::for_now(format!("the answer for the apps of user {user} is empty")));
         };
         let url = self.api.url(&format!("v1.0/users/{}/teamwork/installedApps", path_part(user)));
-        let first = bytes::Bytes::copy_from_slice(body.get().as_bytes());
+        let first = bytes::Bytes::copy_from_slice(body);
         let name = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(user).cloned().flatten();
         let columns = name.into_iter().map(|name| ("userPrincipalName".to_owned(), name.into())).collect();
         let chain = Chain::of(&self.api, &url, first)?.saying(format!("#users('{user}')/teamwork/installedApps"), columns);

@@ -28,13 +28,14 @@ use crate::cloud::Service;
 use crate::http::{Failure, Request, ServiceError, path_part};
 use crate::instant;
 use crate::sections::pages::{Said, Walk};
+use crate::sections::seen::{Seen, readable};
 use crate::settings::Tenant;
 use crate::world::{SetupError, World};
 
 /// What is asked of each user: what Graph gives for collections, and queries need.
-const SELECT: &str = "id,accountEnabled,ageGroup,assignedLicenses,assignedPlans,city,companyName,country,createdDateTime,creationType,\
+const SELECT: &str = "id,accountEnabled,ageGroup,assignedLicenses,assignedPlans,businessPhones,city,companyName,country,createdDateTime,creationType,\
 deletedDateTime,department,displayName,employeeHireDate,employeeId,employeeOrgData,employeeType,externalUserState,givenName,jobTitle,\
-lastPasswordChangeDateTime,mail,mailNickname,mobilePhone,officeLocation,onPremisesDistinguishedName,onPremisesDomainName,\
+lastPasswordChangeDateTime,licenseAssignmentStates,mail,mailNickname,mobilePhone,officeLocation,onPremisesDistinguishedName,onPremisesDomainName,\
 onPremisesExtensionAttributes,onPremisesImmutableId,onPremisesLastSyncDateTime,onPremisesSamAccountName,\
 onPremisesSecurityIdentifier,onPremisesSyncEnabled,onPremisesUserPrincipalName,otherMails,postalCode,preferredLanguage,\
 proxyAddresses,showInAddressList,state,streetAddress,surname,usageLocation,userPrincipalName,userType";
@@ -117,9 +118,12 @@ impl Users {
         let now = self.api.now();
         let day = now.div_euclid(DAY) * DAY;
         let kept = after.and_then(|cursor| serde_json::from_value::<SectionCursor>(cursor).ok());
-        *self.position() = kept.filter(|kept| kept.day == day);
+        let kept = kept.filter(|kept| kept.day == day);
+        // What changed is a unit of its own: with nothing in it, it says nothing of the users that were there before.
+        let changes = if kept.is_some() { "/changes" } else { "" };
+        *self.position() = kept;
         let unit = ListedUnit {
-            name: format!("{}/{}", self.stream, instant::day(now)),
+            name: format!("{}/{}{changes}", self.stream, instant::day(now)),
             window: Some((day, day + DAY)),
             expires: Some(day + DAY),
             cursor: Some(Value::Null),
@@ -183,7 +187,7 @@ impl Users {
 
     async fn manager(&self, id: &str) -> Result<Option<Manager>, ServiceError> {
         #[derive(Deserialize)]
-        struct Seen {
+        struct User {
             id: String,
             #[serde(default)]
             manager: Option<Manager>,
@@ -191,8 +195,12 @@ impl Users {
         let expand = "$select=id&$expand=manager($select=id,userPrincipalName)";
         let url = self.api.url(&format!("v1.0/users/{}?{expand}", path_part(id)));
         match self.api.json_bytes(Request::get(url)).await {
-            Ok(answer) => match serde_json::from_slice::<Seen>(&answer.body) {
-                Ok(seen) if seen.id.eq_ignore_ascii_case(id) => Ok(seen.manager),
+            Ok(answer) => match Seen::of(&answer.body).parse::<User>() {
+                Ok(user) if user.id.eq_ignore_ascii_case(id) => {
+                    let readable =
+                        |manager: Manager| Some(Manager { id: readable(manager.id)?, name: manager.name.and_then(readable) });
+                    Ok(user.manager.and_then(readable))
+                }
                 _ => {
                     let why = format!("what came is no record of the user {id}");
                     Err(ServiceError::new(self.api.service(), Failure::Broken, why))
@@ -277,22 +285,25 @@ impl Round {
 
     fn take(&mut self, page: &[u8]) -> Result<(), UsersError> {
         let unreadable = |error: serde_json::Error| UsersError::Other(format!("a page of users cannot be read: {error}"));
-        let page: Objects<'_> = serde_json::from_slice(page).map_err(unreadable)?;
+        let seen = Seen::of(page);
+        let page: Objects<'_> = seen.parse().map_err(unreadable)?;
         if self.context.is_none() {
             self.context = page.context;
         }
         for (at, object) in page.value.into_iter().enumerate() {
             // Without an id the importer says what is wrong with it.
             let nameless = || Head { id: format!("\0{} {at}", self.length), name: None, managers: Vec::new(), removed: None };
-            let head = serde_json::from_str::<Head>(object.get()).unwrap_or_else(|_| nameless());
-            let text = object.get().as_bytes();
+            let head = serde_json::from_str::<Head>(object.get()).ok();
+            let known = head.and_then(|head| Some(Head { id: readable(head.id)?, ..head }));
+            let head = known.unwrap_or_else(nameless);
+            let text = seen.came(object.get());
             self.file.write_all(text)?;
             let manager = head.managers.into_iter().rev().find(|change| change.removed.is_none());
             let kept = Kept {
                 start: self.length,
                 length: text.len(),
-                name: head.name,
-                manager: manager.map(|manager| Manager { id: manager.id, name: None }),
+                name: head.name.and_then(readable),
+                manager: manager.and_then(|manager| Some(Manager { id: readable(manager.id)?, name: None })),
                 is_removed: head.removed.is_some(),
             };
             self.last.insert(head.id, kept);
@@ -425,6 +436,20 @@ mod tests {
             format!(r#"{head},"value":[{{"name":"no id"}}]}}"#),
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_user_whose_bytes_cannot_be_read_is_handed_on_beside_the_others() {
+        let mut round = Round::new(&ScratchFolder::default()).unwrap();
+        let page = b"{\"value\":[{\"id\":\"a\"},{\"id\":\"b\",\"surname\":\"\xe9\"},{\"id\":\"\xe9\"},{\"id\":\"c\"}]}";
+        assert!(round.take(page).is_ok());
+        assert_eq!(round.last.keys().filter(|id| !id.starts_with('\0')).collect::<Vec<_>>(), ["a", "b", "c"]);
+        let Body::Stream(mut body) = round.into_body().unwrap() else { panic!("no stream") };
+        let mut text = Vec::new();
+        body.read_to_end(&mut text).unwrap();
+        let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+        assert!(lines[1].ends_with(b"\"value\":[{\"id\":\"b\",\"surname\":\"\xe9\"}]}"), "{lines:?}");
+        assert!(lines[2].ends_with(b"\"value\":[{\"id\":\"\xe9\"}]}"), "{lines:?}");
     }
 
     #[tokio::test]

@@ -13,12 +13,13 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{
-    CLEAR, COMPLETE, FORGOTTEN, MINUTE, Rows, SECOND, WINDOW, advised, api_of, first_page, first_time, is_open, keeps, request,
+    CLEAR, COMPLETE, FORGOTTEN, MINUTE, SECOND, WINDOW, advised, api_of, first_page, first_time, is_open, keeps, request, rows_of,
 };
 use crate::api::Api;
 use crate::http::{Request, ServiceError, path_part};
 use crate::instant;
 use crate::sections::pages::{Chain, Walk};
+use crate::sections::seen::Seen;
 use crate::settings::{MessageTraceSettings, Tenant, TraceApi};
 use crate::world::{SetupError, World};
 
@@ -124,9 +125,7 @@ impl Details {
         while let Some(asked) = next {
             let page = walk.page(&self.api, asked).await?;
             // A page was looked at when it came: what is no row in it is the traces' to tell of.
-            if let Ok(found) = serde_json::from_slice::<Rows>(&page.body) {
-                rows.extend(found.all());
-            }
+            rows.extend(rows_of(&page.body));
             next = page.next.map(request);
         }
         Ok(rows)
@@ -172,11 +171,13 @@ impl Details {
             recipient.replace('%', "%25").replace('\'', "%27")
         );
         let mut named = Vec::new();
-        for page in serde_json::Deserializer::from_slice(&text).into_iter::<Steps<'_>>() {
+        let seen = Seen::of(&text);
+        for page in serde_json::Deserializer::from_str(seen.text()).into_iter::<Steps<'_>>() {
             let page = page.map_err(|error| SourceError::for_now(format!("the message's steps cannot be read: {error}")))?;
-            let steps: Vec<&str> = page.value.iter().map(|step| step.get()).collect();
-            let page = format!("{{\"@odata.context\":{},\"value\":[{}]}}\n", Value::from(context.as_str()), steps.join(","));
-            named.extend_from_slice(page.as_bytes());
+            let steps: Vec<&[u8]> = page.value.iter().map(|step| seen.came(step.get())).collect();
+            named.extend_from_slice(format!("{{\"@odata.context\":{},\"value\":[", Value::from(context.as_str())).as_bytes());
+            named.extend_from_slice(&steps.join(&b","[..]));
+            named.extend_from_slice(b"]}\n");
         }
         Ok(named)
     }

@@ -17,10 +17,12 @@ use bytes::Bytes;
 use kqlake_import::{Body, Feed, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::daily::{is_forgotten, teams_api};
-use super::pages::{self, Page, Walk};
+use super::pages::{self, Ids, Page, Walk};
+use super::seen::{Seen, UNREADABLE_BYTE, readable};
 use crate::api::Api;
 use crate::budget::RequestLimits;
 use crate::cloud::Service;
@@ -32,6 +34,8 @@ use crate::world::{SetupError, World};
 const TOP: u32 = 50;
 /// Requests that Graph takes a second for one team ("Throttling", Microsoft Teams service limits).
 const A_TEAM: u32 = 4;
+/// What the names of units end with that have what changed since a channel was read.
+const CHANGES: &str = "/changes";
 /// Pages that wait for their reader.
 const WAITING: usize = 2;
 
@@ -56,8 +60,9 @@ pub(super) struct Messages {
 }
 
 #[derive(Deserialize)]
-struct Values {
-    value: Vec<Value>,
+struct Values<'p> {
+    #[serde(borrow)]
+    value: Vec<&'p RawValue>,
 }
 
 impl Messages {
@@ -84,9 +89,15 @@ impl Messages {
         let mut position: SectionCursor = after.and_then(|kept| serde_json::from_value(kept).ok()).unwrap_or_default();
         let mut listing = UnitPage::default();
         let mut names = Vec::new();
-        for team in pages::ids(&self.api, "v1.0/teams?$select=id,displayName").await?.into_keys() {
+        let unread = |unread: Option<String>, name: &str| unread.map(|why| (name.to_owned(), why));
+        let teams = pages::ids(&self.api, "v1.0/teams?$select=id,displayName").await?;
+        listing.failures.extend(unread(teams.unread, &self.stream));
+        for team in teams.known.into_keys() {
             match pages::ids(&self.api, &format!("v1.0/teams/{}/channels?$select=id,displayName", path_part(&team))).await {
-                Ok(channels) => names.extend(channels.into_keys().map(|channel| format!("{team}/{channel}"))),
+                Ok(Ids { known, unread: others }) => {
+                    listing.failures.extend(unread(others, &format!("{}/{team}", self.stream)));
+                    names.extend(known.into_keys().map(|channel| format!("{team}/{channel}")));
+                }
                 // It was deleted between the list and now.
                 Err(error) if error.status == Some(404) => {}
                 Err(error) => listing.failures.push((format!("{}/{team}", self.stream), error.to_string())),
@@ -100,7 +111,11 @@ impl Messages {
         listing.units = names
             .into_iter()
             .map(|name| ListedUnit {
-                name: format!("{}/{name}", self.stream),
+                // What changed is a unit of its own: with nothing in it, it says nothing of the messages that were there before.
+                name: match position.links.contains_key(&name) {
+                    true => format!("{}/{name}{CHANGES}", self.stream),
+                    false => format!("{}/{name}", self.stream),
+                },
                 cursor: Some(Value::Null),
                 ..ListedUnit::default()
             })
@@ -110,7 +125,8 @@ impl Messages {
     }
 
     fn below<'u>(&self, unit: &'u str) -> &'u str {
-        unit.strip_prefix(self.stream.as_str()).unwrap_or(unit).trim_start_matches('/')
+        let name = unit.strip_prefix(self.stream.as_str()).unwrap_or(unit).trim_start_matches('/');
+        name.strip_suffix(CHANGES).unwrap_or(name)
     }
 
     /// A channel's round: from where its changes go on, or from its beginning.
@@ -199,14 +215,22 @@ impl Round {
 /// The messages of a page without their texts, one a line, and the ids of those that are no replies.
 fn reduced(page: &[u8], place: (&str, &str), keep_text: bool) -> Result<(Bytes, Vec<String>), String> {
     // What serde says of a page may quote it.
-    let page: Values = serde_json::from_slice(page).map_err(|error| format!("{:?} at {}", error.classify(), error.column()))?;
+    let unreadable = |error: serde_json::Error| format!("{:?} at {}", error.classify(), error.column());
+    let seen = Seen::of(page);
+    let page: Values<'_> = seen.parse().map_err(unreadable)?;
     let (mut text, mut threads) = (Vec::new(), Vec::new());
-    for message in page.value {
+    for raw in page.value {
+        let message: Value = serde_json::from_str(raw.get()).map_err(unreadable)?;
         let is_reply = message.get("replyToId").is_some_and(|id| !id.is_null());
-        if let Some(id) = message.get("id").and_then(Value::as_str).filter(|_| !is_reply) {
+        if let Some(id) = message.get("id").and_then(Value::as_str).and_then(readable).filter(|_| !is_reply) {
             threads.push(id.to_owned());
         }
-        text.extend_from_slice(record::reduced(&message, place, keep_text).to_string().as_bytes());
+        let reduced = record::reduced(&message, place, keep_text).to_string();
+        match std::str::from_utf8(seen.came(raw.get())) {
+            Ok(_) => text.extend_from_slice(reduced.as_bytes()),
+            // What is handed on of bytes that cannot be read is refused as such; in the text alone they change nothing.
+            Err(_) => text.extend(reduced.bytes().map(|byte| if byte == UNREADABLE_BYTE { 0xff } else { byte })),
+        }
         text.push(b'\n');
     }
     Ok((Bytes::from(text), threads))
@@ -317,9 +341,10 @@ mod tests {
             serde_json::to_value(SectionCursor { links: links.collect() }).unwrap()
         };
         for after in [None, Some(kept(&[("t/19:c", "old"), ("t/gone", "x")]))] {
+            let is_first = after.is_none();
             let listing = messages.list(after).await.unwrap();
             let names: Vec<&str> = listing.units.iter().map(|unit| unit.name.as_str()).collect();
-            assert_eq!(names, ["contoso/teams/messages/t/19:c"]);
+            assert_eq!(names, [if is_first { "contoso/teams/messages/t/19:c" } else { "contoso/teams/messages/t/19:c/changes" }]);
             let text = opened(&messages, &listing.units[0]).await;
             let ids: Vec<Value> = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
             assert_eq!(ids, ["1", "2"]);
@@ -327,6 +352,17 @@ mod tests {
             // The channel that is gone is forgotten.
             assert_eq!(messages.cursor_after(&listing.units[0]), Some(kept(&[("t/19:c", "d1")])));
         }
+    }
+
+    #[test]
+    fn a_message_whose_bytes_cannot_be_read_is_handed_on_beside_the_others() {
+        let page = b"{\"value\":[{\"id\":\"1\",\"body\":{\"content\":\"caf\xe9 canary\"}},{\"id\":\"2\",\"locale\":\"\xe9\"},{\"id\":\"3\"}]}";
+        let (text, threads) = reduced(page, ("t", "c"), false).unwrap();
+        assert_eq!(threads, ["1", "2", "3"]);
+        let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+        let read = |line: &[u8]| std::str::from_utf8(line).is_ok();
+        assert_eq!(lines.iter().map(|line| read(line)).collect::<Vec<_>>(), [true, false, true]);
+        assert!(!String::from_utf8_lossy(&text).contains("canary"));
     }
 
     #[test]
