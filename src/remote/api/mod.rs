@@ -205,7 +205,8 @@ impl Api {
         let (status, headers) = (begun.status, begun.headers.clone());
         let bytes = begun.into_bytes();
         // Answers without content say so by their status.
-        let body = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&String::from_utf8_lossy(without_mark(&bytes))) };
+        let body =
+            if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&String::from_utf8_lossy(without_mark(&bytes))) };
         let broken = |_| ServiceError::new(self.inner.service, Failure::Broken, "the answer is no JSON");
         Ok(ServiceAnswer { body: body.map_err(broken)?, status, headers })
     }
