@@ -135,20 +135,32 @@ fn delimited_schema(path: &Path, delimiter: u8) -> std::result::Result<Schema, S
     Ok(schema)
 }
 
-/// Refuses delimited files that name a column twice.
+/// Refuses delimited files that name a column twice; the library would number them.
 fn named_once(path: &Path, delimiter: u8) -> std::result::Result<(), String> {
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_path(path).map_err(|err| err.to_string())?;
     let header = reader.byte_headers().map_err(|err| err.to_string())?;
-    let mut seen = HashSet::new();
-    match header.iter().find(|name| !seen.insert(*name)) {
-        Some(b"") => Err("it has two columns without a name".to_owned()),
-        Some(name) => Err(format!("it has two columns of the name '{}'", String::from_utf8_lossy(name))),
-        None => Ok(()),
-    }
+    distinct(header.iter())
 }
 
+/// Refuses names of which one comes twice: only one of its columns could be asked for.
+fn distinct<'a>(names: impl Iterator<Item = &'a [u8]>) -> std::result::Result<(), String> {
+    let mut seen = HashSet::new();
+    for name in names {
+        match (seen.insert(name), name) {
+            (true, _) => {}
+            (false, b"") => return Err("it has two columns without a name".to_owned()),
+            (false, name) => return Err(format!("it has two columns of the name '{}'", String::from_utf8_lossy(name))),
+        }
+    }
+    Ok(())
+}
+
+/// Refuses files without columns, and with two of one name.
 fn with_columns(schema: &Schema) -> std::result::Result<(), String> {
-    if schema.fields().is_empty() { Err("it has no columns".to_owned()) } else { Ok(()) }
+    if schema.fields().is_empty() {
+        return Err("it has no columns".to_owned());
+    }
+    distinct(schema.fields().iter().map(|field| field.name().as_bytes()))
 }
 
 /// A column in the form that expressions give, which texts of it meet with.

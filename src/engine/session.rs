@@ -13,7 +13,7 @@ use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::sql::{INFORMATION, Information, LakeSchema, Operators, Types, functions};
+use super::sql::{CATALOG, INFORMATION, Information, LakeSchema, Operators, PUBLIC, Types, functions};
 use super::{EngineOptions, long_texts, rules};
 use crate::error::{Error, Result};
 use kqlake_lake::memory::{SORT_RESERVATION, SharedPool};
@@ -47,14 +47,15 @@ pub(super) fn for_sql(
     let catalog = MemoryCatalogProvider::new();
     let failed = |err| Error::Defect(format!("cannot set up the catalog: {err}"));
     catalog.register_schema(INFORMATION, Arc::new(Information::of(Arc::clone(&schema)))).map_err(failed)?;
-    catalog.register_schema("public", schema).map_err(failed)?;
-    session.register_catalog("datafusion", Arc::new(catalog));
+    catalog.register_schema(PUBLIC, schema).map_err(failed)?;
+    session.register_catalog(CATALOG, Arc::new(catalog));
     Ok(session)
 }
 
 fn config(options: &EngineOptions, default_catalog: bool) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_batch_size(batch_size(options))
+        .with_default_catalog_and_schema(CATALOG, PUBLIC)
         .with_create_default_catalog_and_schema(default_catalog)
         .with_information_schema(false);
     if let Some(partitions) = options.partitions {

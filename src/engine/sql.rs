@@ -21,6 +21,7 @@ use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::builder::unique_field_aliases;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Statement as SqlStatement, Visit as _, Visitor};
@@ -29,7 +30,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 pub(super) use calls::{Operators, functions};
-pub(super) use information::{Information, SCHEMA as INFORMATION};
+pub(super) use information::{CATALOG, Information, PUBLIC, SCHEMA as INFORMATION};
 use lowered::Promoted;
 pub(super) use times::Types;
 
@@ -184,8 +185,23 @@ pub(super) async fn plan(session: &SessionContext, text: &str, schema: &LakeSche
     )?;
     check_size(&plan)?;
     let plan = lowered::lowered(plan, &|table| schema.promoted(table)).map_err(fail)?;
-    let columns = plan.schema().fields().iter().map(|field| Column::new(field.name(), field_type(field))).collect();
-    Ok((columns, plan))
+    Ok((columns_of(&plan)?, plan))
+}
+
+/// The columns of a result, each with a name of its own: those of a join that have one name are numbered (`id`, `id:1`), as DataFusion
+/// numbers those of a subquery.
+///
+/// # Errors
+/// The query names none.
+fn columns_of(plan: &LogicalPlan) -> Result<Vec<Column>> {
+    let fields = plan.schema().fields();
+    if fields.is_empty() {
+        return Err(Error::query("the query names no columns").hint("SELECT * gives all of them"));
+    }
+    let numbered = unique_field_aliases(fields).into_iter();
+    let column =
+        |(field, name): (&FieldRef, Option<String>)| Column::new(name.as_deref().unwrap_or(field.name()), field_type(field));
+    Ok(fields.iter().zip(numbered).map(column).collect())
 }
 
 /// The statement of SQL that is to be planned or explained.
@@ -351,11 +367,14 @@ fn check_size(plan: &LogicalPlan) -> Result<()> {
     if operators > MAX_OPERATORS { Err(too_many()) } else { Ok(()) }
 }
 
-/// `table 'datafusion.public.Traces' not found` in our own words, with the nearest name.
+/// `table 'kqlake.public.Traces' not found` in our own words, with the nearest name.
 fn unknown_table(err: &DataFusionError, schema: &LakeSchema) -> Option<Error> {
     let name = missing_table(err)?;
-    let error = Error::query(format!("there is no table `{name}`"));
     let known = schema.table_names();
+    if known.contains(&name) {
+        return Some(Error::query(format!("the table `{name}` is in the schema `{CATALOG}.{PUBLIC}`, which has no other name")));
+    }
+    let error = Error::query(format!("there is no table `{name}`"));
     Some(match nearest(&name, known.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean `{near}`? Names in quotes are case-sensitive")),
         None => error.hint("`kqlake tables` lists the tables"),

@@ -12,7 +12,11 @@ use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart, ShowStatementI
 
 use super::LakeSchema;
 
-/// The schema's name.
+/// The catalog that all tables are in.
+pub(in crate::engine) const CATALOG: &str = "kqlake";
+/// The schema of the lake's tables.
+pub(in crate::engine) const PUBLIC: &str = "public";
+/// The schema that says what there is.
 pub(in crate::engine) const SCHEMA: &str = "information_schema";
 /// Its tables.
 pub(super) const TABLES: [&str; 2] = ["tables", "columns"];
@@ -37,7 +41,14 @@ fn is_plain(options: &ShowStatementOptions) -> bool {
 }
 
 fn columns_of(table: &ObjectName) -> Option<String> {
-    let [ObjectNamePart::Identifier(table)] = table.0.as_slice() else { return None };
+    let (schema, table) = match table.0.as_slice() {
+        [.., ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(table)] => (schema.value.as_str(), table),
+        [ObjectNamePart::Identifier(table)] => (PUBLIC, table),
+        _ => return None,
+    };
+    if schema != PUBLIC {
+        return None;
+    }
     let name = table.value.replace('\'', "''");
     Some(format!(
         "SELECT column_name, data_type, is_hidden FROM {SCHEMA}.columns WHERE table_name = '{name}' ORDER BY ordinal_position"
@@ -62,8 +73,8 @@ impl Information {
             let (names, kinds): (Vec<String>, Vec<String>) =
                 tables.into_iter().map(|(name, kind)| (name, kind.to_owned())).unzip();
             return Ok(Some(RecordBatch::try_from_iter([
-                ("table_catalog", constant("kqlake", rows)),
-                ("table_schema", constant("public", rows)),
+                ("table_catalog", constant(CATALOG, rows)),
+                ("table_schema", constant(PUBLIC, rows)),
                 ("table_name", texts(names)),
                 ("table_type", texts(kinds)),
             ])?));
@@ -83,8 +94,8 @@ impl Information {
         }
         let rows = names.len();
         Ok(Some(RecordBatch::try_from_iter([
-            ("table_catalog", constant("kqlake", rows)),
-            ("table_schema", constant("public", rows)),
+            ("table_catalog", constant(CATALOG, rows)),
+            ("table_schema", constant(PUBLIC, rows)),
             ("table_name", texts(tables)),
             ("column_name", texts(names)),
             ("ordinal_position", Arc::new(Int64Array::from(places)) as ArrayRef),

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, Statement, TableFactor, Value,
-    VisitMut as _, VisitorMut,
+    BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SelectItem, Statement, TableFactor,
+    Value, VisitMut as _, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::arrows;
 use super::calls::PREFIX;
+use super::information::{self, CATALOG, PUBLIC};
 use super::spans;
 use kqlake_kql::functions::Registry;
 
@@ -41,8 +42,8 @@ impl Names {
     }
 }
 
-/// Settles the names of tables and functions, writes `BETWEEN` intervals as comparisons, turns accesses as they are meant, and gives
-/// the tables that are named.
+/// Settles the names of tables and functions, writes `BETWEEN` intervals as comparisons and `FROM t` as `SELECT * FROM t`, turns
+/// accesses as they are meant, and gives the tables that are named.
 pub(super) fn settle_tables(statement: &mut Statement, tables: impl Iterator<Item = String>) -> Vec<String> {
     struct Tables {
         known: Names,
@@ -55,19 +56,29 @@ pub(super) fn settle_tables(statement: &mut Statement, tables: impl Iterator<Ite
             self.known.0.extend(common);
             ControlFlow::Continue(())
         }
+        fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+            if select.flavor == SelectFlavor::FromFirstNoSelect && select.projection.is_empty() {
+                select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
+            }
+            ControlFlow::Continue(())
+        }
         fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<()> {
-            match name.0.as_mut_slice() {
-                [ObjectNamePart::Identifier(table)] => {
-                    self.known.settle(table);
-                    self.named.push(table.value.clone());
+            let [qualifiers @ .., ObjectNamePart::Identifier(table)] = name.0.as_mut_slice() else {
+                return ControlFlow::Continue(());
+            };
+            let known =
+                [vec![CATALOG], vec![PUBLIC, information::SCHEMA]].map(|names| Names::of(names.into_iter().map(str::to_owned)));
+            for (part, names) in qualifiers.iter_mut().rev().zip(known.iter().rev()) {
+                if let ObjectNamePart::Identifier(part) = part {
+                    names.settle(part);
                 }
-                [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(table)]
-                    if schema.value.eq_ignore_ascii_case(super::information::SCHEMA) =>
-                {
-                    schema.value = super::information::SCHEMA.to_owned();
-                    Names::of(super::information::TABLES.map(str::to_owned)).settle(table);
-                }
-                _ => {}
+            }
+            let schema = qualifiers.last().and_then(ObjectNamePart::as_ident);
+            if schema.is_some_and(|schema| schema.value == information::SCHEMA) {
+                Names::of(information::TABLES.map(str::to_owned)).settle(table);
+            } else {
+                self.known.settle(table);
+                self.named.push(table.value.clone());
             }
             ControlFlow::Continue(())
         }
