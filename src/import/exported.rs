@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::convert::DateOrder;
 use super::fields::{FieldMap, plain_name};
+use super::own_rows::LEDGER;
 use super::row::{Cell, Row, SourceValue};
 use kqlake_lake::tables::{IMPORT_ID, TableDef, all};
 use kqlake_value::Type;
@@ -60,7 +61,7 @@ pub(crate) fn table_of<'n>(
 /// True for tables whose rows are read back here: not those whose content is their key, and not the lake's account of itself,
 /// which says nothing of another one.
 fn takes(table: &TableDef) -> bool {
-    table.content.is_none() && table.name != super::ledger::TABLE
+    table.content.is_none() && table.name != LEDGER
 }
 
 /// The places of the columns that hold times.

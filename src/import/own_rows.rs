@@ -5,6 +5,9 @@ use super::row::Row;
 use kqlake_lake::tables::find;
 use kqlake_lake::{Lake, Position, RowBuilder};
 
+/// The table of the ledger.
+pub(crate) const LEDGER: &str = "ImportLedger";
+
 /// Lands rows of one table in one commit; without rows there is none.
 ///
 /// # Errors

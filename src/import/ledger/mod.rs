@@ -25,7 +25,7 @@ use kqlake_lake::{Lake, TableVersion};
 use kqlake_value::named::NamedColumns;
 
 /// The ledger's table.
-pub(crate) const TABLE: &str = "ImportLedger";
+pub(crate) const TABLE: &str = crate::own_rows::LEDGER;
 /// The columns that are read back.
 const COLUMNS: [&str; 15] = [
     "section",
