@@ -174,6 +174,21 @@ mod tests {
     }
 
     #[test]
+    fn one_bad_record_of_a_page_does_not_cost_the_others_of_it() {
+        for page in ["{\"@odata.context\":\"c\",\"value\":[1]}", "{\"d\":{\"results\":[1]}}", "[1]"] {
+            let page = page.replace('1', "{\"a\":1},{\"a\":\"?\"},{\"a\":3}");
+            let text = format!("{{\"value\":[{{\"a\":0}}]}}\n{page}\n{{\"value\":[{{\"a\":4}}]}}\n{{\"value\":[{{\"a\":5}}]}}\n");
+            let bytes: Vec<u8> = text.bytes().map(|byte| if byte == b'?' { 0xff } else { byte }).collect();
+            let found = walked(&bytes, 1000);
+            let bad: Vec<&String> = found.iter().filter(|line| line.contains("BAD")).collect();
+            assert!(bad.len() == 1 && bad[0].contains("UTF-8 at byte 6 of the record"), "{found:?}");
+            for number in [0, 1, 3, 4, 5] {
+                assert!(found.iter().any(|line| line.contains(&format!("{{\"a\":{number}}}"))), "{number}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
     fn csv_rows_and_their_faults() {
         let found = walked(b"sep=,\r\na,b\r\n1,2\r\n\r\n3\r\n4,\"5\r\n6\"\r\n7,\xff\r\n", 1000);
         assert_eq!(found[0], "a|b");

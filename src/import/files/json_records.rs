@@ -138,7 +138,9 @@ impl Walker<'_, '_> {
             }
             let trimmed = self.buffer.trim_ascii();
             let next = self.source.peek(WINDOW);
-            if sniff::begins_document(trimmed, next, next.len() < WINDOW) {
+            // Of a page that holds bytes which are no UTF-8 each record stands for itself, as in a document.
+            let is_odd_page = std::str::from_utf8(trimmed).is_err() && is_page(trimmed);
+            if is_odd_page || sniff::begins_document(trimmed, next, next.len() < WINDOW) {
                 // Documents that span lines may follow on lines, and lines on documents again.
                 let line_end = self.source.line_end();
                 self.buffer.push(line_end);
@@ -465,6 +467,13 @@ impl Walker<'_, '_> {
             }
         }
     }
+}
+
+/// True for a line that is an array, or an object that may be a page of records.
+fn is_page(line: &[u8]) -> bool {
+    const CONTAINERS: [&[u8]; 5] = [b"\"value\"", b"\"records\"", b"\"results\"", b"\"d\"", b"\"tables\""];
+    let holds = |name: &&[u8]| line.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name));
+    line.starts_with(b"[") || (line.starts_with(b"{") && CONTAINERS.iter().any(holds))
 }
 
 /// The names in a query answer's column list: `name` in the newer answers, `ColumnName` in the older ones.
