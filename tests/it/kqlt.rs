@@ -12,8 +12,8 @@
 //! [1]                           (a JSON array a row, values as the Kusto v1 answer writes them)
 //! ```
 //!
-//! Instead of columns and rows `error: TEXT` expects a refusal whose message holds the text; `plan: TEXT` expects the text
-//! in the physical plan.
+//! Instead of columns and rows `error: TEXT` expects a refusal whose message holds the text; `no room: TEXT` the same, but not with
+//! batches of a few rows, for which there is room; `plan: TEXT` expects the text in the physical plan.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,6 +37,7 @@ struct Block {
     rows: Vec<Json>,
     ordered: bool,
     error: Option<String>,
+    is_of_full_batches: bool,
     plan: Vec<String>,
     is_sql: bool,
 }
@@ -61,6 +62,9 @@ fn parse(text: &str) -> Result<Vec<Block>, String> {
                     continue;
                 } else if let Some(value) = keyed("error:") {
                     (block.error, section) = (Some(value), "");
+                    continue;
+                } else if let Some(value) = keyed("no room:") {
+                    (block.error, block.is_of_full_batches, section) = (Some(value), true, "");
                     continue;
                 } else if let Some(value) = keyed("plan:") {
                     block.plan.push(value);
@@ -90,7 +94,7 @@ fn parse(text: &str) -> Result<Vec<Block>, String> {
 
 /// Lines that end a query. A query has no line that begins like them.
 fn is_key(line: &str) -> bool {
-    ["columns:", "ordered:", "error:", "plan:"].iter().any(|key| line.starts_with(key)) || line == "rows:"
+    ["columns:", "ordered:", "error:", "no room:", "plan:"].iter().any(|key| line.starts_with(key)) || line == "rows:"
 }
 
 /// Every setting under which an answer must be the same.
@@ -221,6 +225,9 @@ fn run_file(file: &Path, lake: &Path, runtime: &tokio::runtime::Handle) -> (usiz
     let mut failures = Vec::new();
     for block in &blocks {
         for (setting, options) in settings() {
+            if block.is_of_full_batches && options.batch_size < EngineOptions::default().batch_size {
+                continue;
+            }
             let engine = Engine::new(Lake::new(lake), options, Arc::clone(&clock) as _);
             if let Some(why) = runtime.block_on(failure(block, &engine)) {
                 failures.push(format!("{name}: {} ({setting})\n{}  {why}", block.title, block.query));

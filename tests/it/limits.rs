@@ -100,6 +100,25 @@ fn groups_and_joins_finish_with_little_memory() {
 }
 
 #[test]
+fn groups_over_ordered_rows_finish_with_little_memory() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for (text, answer) in [
+        ("range i from 1 to 300000 step 1 | distinct i | count", "Count\n300000\n"),
+        ("range i from 300000 to 1 step -1 | summarize n = count() by i | summarize count(), max(n)", "count_,max_n\n300000,1\n"),
+        ("range i from 1 to 300000 step 1 | summarize n = count() by i, k = i % 3 | count", "Count\n300000\n"),
+        ("range i from 1 to 300000 step 1 | serialize r = row_number() | distinct r | count", "Count\n300000\n"),
+        (
+            "range i from 1 to 100000 step 1 | scan declare (s: long) with (step a: true => s = i;) | distinct i, s | count",
+            "Count\n100000\n",
+        ),
+    ] {
+        for (memory, threads) in [("1MB", "1"), ("1MB", "2"), ("4MB", "8"), ("10MB", "2")] {
+            assert_eq!(query(dir.path(), memory, threads, text).exits(0).out, answer, "{text}: {memory}, {threads} threads");
+        }
+    }
+}
+
+#[test]
 fn what_must_be_held_at_once_fails_with_advice_and_without_rows() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     for text in [

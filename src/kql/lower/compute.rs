@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -346,6 +347,7 @@ impl ExecutionPlan for ComputeExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
         let schema = self.schema.clone();
+        let most = context.session_config().batch_size().max(1);
         let memory = MemoryConsumer::new(self.name.clone()).register(context.memory_pool());
         let input = self.input.as_ref().map(|i| i.execute(partition, context)).transpose()?;
         let name = self.name.clone();
@@ -389,13 +391,26 @@ impl ExecutionPlan for ComputeExec {
                 };
                 // Operators give their columns by place: names are those of the plan.
                 let named_schema = schema.clone();
-                let stream = stream.map(move |batch: DfResult<RecordBatch>| {
-                    let batch = batch?;
-                    Ok(RecordBatch::try_new(named_schema.clone(), batch.columns().to_vec())?)
+                let stream = stream.map_ok(move |batch| {
+                    let named = RecordBatch::try_new(named_schema.clone(), batch.columns().to_vec());
+                    futures::stream::iter(pieces(named, most))
                 });
+                let stream = stream.try_flatten();
                 Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
             }
         }
+    }
+}
+
+/// A batch in pieces of at most so many rows. Groups over ordered rows hand out a batch for each one that comes: of a larger one
+/// some would stay.
+fn pieces(batch: Result<RecordBatch, ArrowError>, most: usize) -> Vec<DfResult<RecordBatch>> {
+    match batch {
+        Ok(batch) if batch.num_rows() > most => {
+            let piece = |from| batch.slice(from, most.min(batch.num_rows() - from));
+            (0..batch.num_rows()).step_by(most).map(|from| Ok(piece(from))).collect()
+        }
+        other => vec![other.map_err(DataFusionError::from)],
     }
 }
 

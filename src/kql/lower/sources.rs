@@ -189,7 +189,7 @@ struct RangeStream {
     rows: i64,
 }
 
-/// Rows of one batch of a range.
+/// Most rows of one batch of a range.
 const RANGE_BATCH: i64 = 8192;
 
 impl RangeStream {
@@ -213,7 +213,9 @@ impl PartitionStream for RangeStream {
         &self.schema
     }
 
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        // Groups over ordered rows hand out a batch for each one that comes: of a larger one some would stay.
+        let most = RANGE_BATCH.min(i64::try_from(context.session_config().batch_size()).unwrap_or(RANGE_BATCH)).max(1);
         let this = RangeStream {
             schema: self.schema.clone(),
             ty: self.ty,
@@ -221,8 +223,8 @@ impl PartitionStream for RangeStream {
             step: self.step.clone(),
             rows: self.rows,
         };
-        let batches = (0..this.rows).step_by(RANGE_BATCH as usize).map(move |start| {
-            let count = RANGE_BATCH.min(this.rows - start);
+        let batches = (0..this.rows).step_by(most as usize).map(move |start| {
+            let count = most.min(this.rows - start);
             let array = this.batch(start, count).map_err(datafusion::error::DataFusionError::Execution)?;
             let array = arrow::compute::cast(&array, &arrow_type(this.ty))?;
             Ok(RecordBatch::try_new(this.schema.clone(), vec![array])?)
