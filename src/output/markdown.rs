@@ -23,17 +23,27 @@ impl<W: Write> MarkdownSink<W> {
     }
 }
 
-/// A cell may hold neither a bar nor a line break; what a terminal would obey is shown.
+/// A cell may hold neither a bar nor a line break; what Markdown or HTML would take for their own is written so that it is shown, and
+/// so is what a terminal would obey.
 fn escape(line: &mut String, text: &str) {
-    for c in text.chars() {
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let is_inside = before.is_alphanumeric() && rest.peek().is_some_and(|next| next.is_alphanumeric());
         match c {
-            '|' => line.push_str("\\|"),
-            '\n' => line.push_str("<br>"),
-            '\r' => {}
+            // A break of two characters is one.
+            '\n' if before == '\r' => {}
+            '\n' | '\r' => line.push_str("<br>"),
+            '&' => line.push_str("&amp;"),
+            '<' => line.push_str("&lt;"),
+            // Between letters it is no emphasis.
+            '_' if is_inside => line.push(c),
+            '|' | '\\' | '`' | '*' | '_' | '~' | '[' | ']' => line.extend(['\\', c]),
             '\t' => line.push(c),
             _ if is_harmful(c) => line.extend(c.escape_default()),
             _ => line.push(c),
         }
+        before = c;
     }
 }
 

@@ -105,6 +105,24 @@ fn markdown_keeps_bars_and_line_breaks_inside_their_cell() {
 }
 
 #[test]
+fn markdown_shows_what_markdown_and_html_would_take_for_their_own() {
+    let columns = vec![Column::new("a_b", Type::String)];
+    let texts = ["<b>&amp;</b>", "*x* `y` ~z~ _u_ v_w [l](m) c:\\d", "one\rtwo\r\nthree\n\nfour"];
+    let array: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+    let schema = Arc::new(Schema::new(vec![Field::new("a_b", arrow_type(Type::String), true)]));
+    let mut bytes = Vec::new();
+    {
+        let mut sink = sink(Format::Markdown, &mut bytes, 1, TableStyle::default());
+        sink.start("T", &columns).unwrap();
+        sink.rows(&RecordBatch::try_new(schema, vec![array]).unwrap()).unwrap();
+    }
+    let text = String::from_utf8(bytes).unwrap();
+    let rows =
+        [r"| &lt;b>&amp;amp;&lt;/b> |", r"| \*x\* \`y\` \~z\~ \_u\_ v_w \[l\](m) c:\\d |", "| one<br>two<br>three<br><br>four |"];
+    assert_eq!(text, format!("| a_b |\n| --- |\n{}\n", rows.join("\n")));
+}
+
+#[test]
 fn a_drawn_table_says_how_many_rows_it_left_out() {
     let (columns, batch) = sample();
     let mut bytes = Vec::new();
