@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array};
+use arrow::array::{Array as _, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, DurationMicrosecondType, Field, Int64Type, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
@@ -150,8 +150,12 @@ impl Query {
             .columns()
             .iter()
             .zip(&self.columns)
-            .map(|(array, column)| in_form_of(column.ty, array))
-            .collect::<Result<_, _>>()?;
+            .map(|(array, column)| {
+                let array = in_form_of(column.ty, array)?;
+                // A string is never null to KQL, which shows in formats that have nulls.
+                Ok(if column.ty == Type::String && !self.sql { without_nulls(&array) } else { array })
+            })
+            .collect::<Result<_, ArrowError>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
     }
@@ -161,6 +165,16 @@ impl Query {
 struct Failed {
     err: DataFusionError,
     another_plan: bool,
+}
+
+/// Texts with the empty one in the place of nulls.
+fn without_nulls(array: &ArrayRef) -> ArrayRef {
+    match array.as_string_opt::<i32>() {
+        Some(texts) if texts.null_count() > 0 => {
+            Arc::new(texts.iter().map(Option::unwrap_or_default).map(Some).collect::<StringArray>())
+        }
+        _ => Arc::clone(array),
+    }
 }
 
 /// An array in the Arrow form of a KQL type.

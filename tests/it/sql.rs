@@ -1,5 +1,10 @@
 //! SQL over the sample lake and over files: what reaches the scan, what SQL says of the lake, tables of files.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array};
+
+use super::foreign_columns;
 use super::support::{csv_rows, run_in, sample_lake};
 
 fn one(run: &str) -> String {
@@ -397,4 +402,40 @@ fn what_is_not_supported_is_told_in_words() {
     run("SELECT CAST('123456789012345678901234567890' AS decimal(38,0)) AS x").says("123456789012345678901234567890");
     let most = run_in(dir.path(), &["sql", "-f", "csv", "SELECT 9223372036854775807 AS x"]).exits(0);
     assert_eq!(most.out, "x\n9223372036854775807\n");
+}
+
+#[test]
+fn columns_of_one_name_are_kept_apart_in_every_format() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let run = |args: &[&str]| run_in(dir.path(), args).exits(0).out;
+    let both = "SELECT * FROM (SELECT 1 AS a, 2 AS b) x JOIN (SELECT 1 AS a, 3 AS b) y ON x.a = y.a";
+    assert_eq!(run(&["sql", "-f", "ndjson", both]), "{\"a\":1,\"b\":2,\"a:1\":1,\"b:1\":3}\n");
+    for format in ["csv", "tsv", "markdown", "table", "kusto"] {
+        assert!(run(&["sql", "-f", format, both]).contains("b:1"), "{format}");
+    }
+    run(&["sql", "-o", "both.parquet", both]);
+    run(&["sql", "-o", "both.ndjson", both]);
+    for file in ["both.parquet", "both.ndjson"] {
+        assert_eq!(run(&["query", "--table", &format!("T={file}"), "T | project b, ['b:1']"]), "b,b:1\n2,3\n", "{file}");
+    }
+    // A file of another program may have them: only one of them could be read.
+    let twice = |name| (name, Arc::new(Int64Array::from(vec![1])) as ArrayRef);
+    foreign_columns::write(&dir.path().join("twice.parquet"), vec![twice("dup"), twice("dup")]);
+    run_in(dir.path(), &["query", "--table", "T=twice.parquet", "T"])
+        .exits(2)
+        .says("twice.parquet")
+        .says("two columns of the name 'dup'");
+}
+
+#[test]
+fn strings_of_kql_are_never_null_in_parquet_and_those_of_sql_may_be() {
+    let dir = sample_lake();
+    let run = |args: &[&str]| run_in(dir.path(), &[&["--lake", "lake"], args].concat()).exits(0).out;
+    let text =
+        "traces | where isempty(operation_Name) | take 3 | project a = operation_Name, b = strcat('', operation_Name), c = ''";
+    run(&["query", "-o", "k.parquet", text]);
+    run(&["sql", "-o", "s.parquet", "SELECT a FROM (VALUES (''), (NULL)) t(a)"]);
+    let nulls = "SELECT count(*) AS n, count(a) AS a FROM T";
+    assert_eq!(run(&["sql", "--table", "T=k.parquet", nulls]), "n,a\n3,3\n");
+    assert_eq!(run(&["sql", "--table", "T=s.parquet", nulls]), "n,a\n2,1\n");
 }
