@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::progress::Progress;
 use super::upkeep::{export_clock, export_line, export_query, export_table, warn_of_names, warn_of_strange};
 use super::{Context, report};
+use crate::engine::views;
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
 use crate::saved::{self, BrokenQuery, Collection, SavedQuery};
@@ -116,6 +117,10 @@ fn items(names: &[String]) -> Result<(Vec<Item>, Vec<BrokenQuery>)> {
         } else if let Some(def) = tables::find(name) {
             found.push(Item::Table(def));
         } else {
+            if views::find(name).is_some() {
+                let message = format!("`{name}` is a view, and only tables and saved queries are exported");
+                return Err(Error::usage(message).hint("save a query that begins with it, and export that"));
+            }
             let known = queries.iter().map(|q| q.name.as_str()).chain(tables::all().iter().map(|def| def.name));
             let error = Error::usage(format!("there is no saved query or table `{name}`"));
             return Err(match nearest(name, known) {

@@ -50,8 +50,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
         None => FaultPlan::default(),
         Some(file) if file == Path::new("all") => FaultPlan::all(),
         Some(file) => {
-            let text = std::fs::read_to_string(file).map_err(|err| Error::io("read", file, err))?;
-            FaultPlan::read(&text).map_err(|err| Error::usage(format!("{}: {err}", file.display())))?
+            let wrong = |why: &str| Error::usage(format!("cannot read the fault plan {}: {why}", file.display()));
+            let text = std::fs::read_to_string(file).map_err(|err| wrong(&err.to_string()))?;
+            FaultPlan::read(&text).map_err(|err| wrong(&err.to_string()))?
         }
     };
     let options = SimulatorOptions {

@@ -30,11 +30,13 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     // Whoever mistypes its folder must not fill the spool of a lake that nobody empties.
     let lake = context.existing_lake().await?;
+    let world = sections::world(context)?;
+    // What is refused leaves nothing behind, such as a folder where there was no lake.
+    Webhook::check(&context.config, args.listen)?;
     let _lock = match Lock::try_take(lake.root(), "webhook", "webhook", context.clock.now_micros())? {
         Tried::Taken(lock) => lock,
         Tried::Held(who) => return Err(Error::Source(format!("{who} receives for this lake already; this one leaves"))),
     };
-    let world = sections::world(context)?;
     let webhook = Webhook::bind(&context.config, args.listen, &world, journal(context, BTreeMap::new())).await?;
     announce(&webhook, context);
     webhook.run(context.stop.clone()).await

@@ -111,6 +111,19 @@ pub(crate) struct Webhook {
 }
 
 impl Webhook {
+    /// Looks whether there is anybody to listen for.
+    ///
+    /// # Errors
+    /// No tenant takes notifications; a secret cannot be read.
+    pub(crate) fn check(config: &Config, listen: Option<SocketAddr>) -> Result<()> {
+        for (_, tenant) in config.live() {
+            if takes_notifications(&tenant?, listen) {
+                return Ok(());
+            }
+        }
+        Err(nobody())
+    }
+
     /// Listens for the notifications of all tenants that are configured; on one address for all where one is given.
     ///
     /// # Errors
@@ -125,8 +138,7 @@ impl Webhook {
         let mut keepers = Vec::new();
         for (_, tenant) in config.live() {
             let tenant = tenant?;
-            let wants = listen.is_some() || tenant.calls.listen.is_some() || tenant.calls.notification_url.is_some();
-            if !wants {
+            if !takes_notifications(&tenant, listen) {
                 continue;
             }
             let shared: SharedJournal = journal.clone();
@@ -135,8 +147,7 @@ impl Webhook {
             addresses.entry(listen.or(tenant.calls.listen).unwrap_or(DEFAULT_LISTEN)).or_default().push(party);
         }
         if addresses.is_empty() {
-            return Err(Error::usage("no tenant takes notifications of calls")
-                .hint("set notification_url in the tenant's table calls: the public address that leads to this receiver"));
+            return Err(nobody());
         }
         let spool = Spool::new(&spool(&config.lake));
         let mut receivers = Vec::new();
@@ -188,6 +199,16 @@ impl Webhook {
         self.journal.flush().await;
         ended
     }
+}
+
+/// Whether notifications of a tenant are received: one has said where.
+fn takes_notifications(tenant: &Tenant, listen: Option<SocketAddr>) -> bool {
+    listen.is_some() || tenant.calls.listen.is_some() || tenant.calls.notification_url.is_some()
+}
+
+fn nobody() -> Error {
+    Error::usage("no tenant takes notifications of calls")
+        .hint("set notification_url in the tenant's table calls: the public address that leads to this receiver")
 }
 
 /// A tenant that takes part, and who keeps its subscription where it has an address.

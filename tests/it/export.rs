@@ -128,3 +128,11 @@ fn what_is_no_manifest_is_to_be_moved_away_and_stays() {
         refused();
     }
 }
+
+#[test]
+fn a_view_is_no_name_that_is_unknown() {
+    let dir = sample_lake();
+    let args = ["--lake", "lake", "export", "OfficeActivity", "--to", "out"];
+    run_in(dir.path(), &args).exits(2).says("`OfficeActivity` is a view").says("save a query");
+    assert!(!dir.path().join("out").exists());
+}

@@ -134,7 +134,13 @@ fn wrong_options_are_told() {
     ] {
         run_in(dir.path(), args).exits(2).says(says);
     }
-    run_in(dir.path(), &["simulate", "--faults", "missing.toml"]).exits(6).says("missing.toml");
+    run_in(dir.path(), &["simulate", "--faults", "missing.toml"]).exits(2).says("missing.toml");
+    std::fs::write(dir.path().join("broken.toml"), "seed = 1\nbad=\n").expect("a file");
+    let run = run_in(dir.path(), &["simulate", "--faults", "broken.toml"]).exits(2).says("broken.toml: line 2: ");
+    assert!(!run.err.contains("\\n"), "{}", run.err);
+    // A receiver that is refused leaves nothing that would be taken for a lake.
+    run_in(dir.path(), &["webhook"]).exits(2).says("no tenant takes notifications");
+    assert!(!dir.path().join("data").exists());
 }
 
 #[cfg(unix)]

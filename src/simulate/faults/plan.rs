@@ -69,8 +69,8 @@ struct Entry {
 #[derive(Debug, thiserror::Error)]
 pub enum FaultPlanError {
     /// The text is no TOML, or has other keys.
-    #[error("{0}")]
-    Toml(#[from] toml::de::Error),
+    #[error("line {0}: {1}")]
+    Toml(usize, String),
     /// A fault is not what it should be.
     #[error("fault {0}: {1}")]
     Fault(usize, String),
@@ -107,7 +107,11 @@ impl FaultPlan {
     /// # Errors
     /// When the text is none.
     pub fn read(text: &str) -> Result<Self, FaultPlanError> {
-        let file: File = toml::from_str(text)?;
+        let wrong = |err: toml::de::Error| {
+            let before = text.get(..err.span().map_or(0, |span| span.start)).unwrap_or_default();
+            FaultPlanError::Toml(1 + before.matches('\n').count(), err.message().lines().collect::<Vec<_>>().join(" "))
+        };
+        let file: File = toml::from_str(text).map_err(wrong)?;
         let rules =
             file.fault.into_iter().enumerate().map(|(at, entry)| rule(entry).map_err(|why| FaultPlanError::Fault(at + 1, why)));
         Ok(FaultPlan { seed: file.seed, settings: file.settings, rules: rules.collect::<Result<_, _>>()? })
