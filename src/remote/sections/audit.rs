@@ -412,7 +412,7 @@ impl Audit {
             Some("AF20023") => "the subscription was disabled; kqlake starts it again",
             Some("AF20050") => "the service does not have it any more",
             Some("AF20051") => "the service kept it for seven days, and does not have it any more",
-            _ if KnownRefusal::of(&error) == Some(KnownRefusal::NoAuditing) => {
+            _ if KnownRefusal::of(&error) == Some(KnownRefusal::AuditingOff) => {
                 "unified audit logging is off in the tenant: switch it on, which takes up to an hour"
             }
             _ => return error.into(),

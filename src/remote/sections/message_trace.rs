@@ -367,12 +367,12 @@ impl Source for Traces {
 /// What to do about a refusal that is known by its words.
 fn advice(refusal: KnownRefusal) -> Option<&'static str> {
     match refusal {
-        KnownRefusal::NoServicePrincipal => Some(
+        KnownRefusal::MissingServicePrincipal => Some(
             "the tenant lacks the service principal of message traces: POST /v1.0/servicePrincipals \
              {\"appId\":\"8bd644d1-64a1-4d4b-ae52-2e0cbf64e373\"}, and wait some hours",
         ),
-        KnownRefusal::NoRole => Some("the application needs the role Global Reader or Security Reader"),
-        KnownRefusal::NoAuditing => None,
+        KnownRefusal::MissingRole => Some("the application needs the role Global Reader or Security Reader"),
+        KnownRefusal::AuditingOff => None,
     }
 }
 
