@@ -187,13 +187,18 @@ fn holes<'h>(holes: impl Iterator<Item = &'h Hole>) -> Listing {
     listing
 }
 
-/// The newest row of every unit.
+/// The newest row of every unit, with how much of its time any of its tries has in the lake: a unit has the name of its begin, and a
+/// later try may be of a part of its window. What is gone from the lake since then counts for nothing.
 async fn newest(context: &Context) -> Result<Vec<UnitRow>> {
     let text = "ImportLedger
-| summarize arg_max(startedAt, *) by unit
+| join kind=leftouter (ImportLedger | where state == 'gone' | summarize goneAt = max(startedAt) by unit) on unit
+| extend settled = isnotempty(contentHash) and not(tobool(coalesce(tostring(details.held), 'false')))
+| extend isThere = (isnull(goneAt) or startedAt > goneAt) and (state in ('done', 'empty', 'unchanged', 'known', 'filtered') \
+or (settled and state in ('incomplete', 'unknown', 'failed')))
+| summarize arg_max(startedAt, *), lastEnd = max(windowEnd), covered = maxif(windowEnd, isThere) by unit
 | project section, source = tostring(details.source), unit, isListing = tostring(details.listing) == 'true', state, reason, \
-settled = isnotempty(contentHash) and not(tobool(coalesce(tostring(details.held), 'false'))), finishedAt, expiresAt, \
-windowStart = iff(tostring(details.tiles) == 'true', windowStart, datetime(null)), windowEnd, rows, quarantined, bytes";
+settled, finishedAt, expiresAt, \
+windowStart = iff(tostring(details.tiles) == 'true', windowStart, datetime(null)), lastEnd, covered, rows, quarantined, bytes";
     let answer = context.engine().kql("ledger", text, &BTreeMap::new()).await?;
     let mut units = Vec::new();
     for table in &answer.tables {
@@ -229,7 +234,8 @@ fn unit_row(columns: &NamedColumns, row: usize) -> Result<UnitRow> {
         is_settled: columns.is_true("settled", row),
         finished: instant("finishedAt"),
         expires: instant("expiresAt"),
-        window: instant("windowStart").zip(instant("windowEnd")),
+        window: instant("windowStart").zip(instant("lastEnd")),
+        covered: instant("covered"),
         rows: size("rows"),
         quarantined: size("quarantined"),
         bytes: size("bytes"),
@@ -246,6 +252,8 @@ async fn units(args: &Args, section: Option<&str>, context: &Context) -> Result<
     if let Some(tenant) = &args.tenant {
         text.push_str(&format!("| where {}\n", is_of_tenant(tenant)));
     }
+    // A listing that failed is no unit, and one that succeeded since then nothing to look at.
+    text.push_str("| where not(state == 'done' and tostring(details.listing) == 'true')\n");
     if args.failed {
         text.push_str("| where state !in ('done', 'empty') or quarantined > 0\n");
     }

@@ -203,6 +203,7 @@ fn line(name: &str, section: &SectionReport) -> String {
         (section.failed, "units failed"),
         (section.unchanged, "units known"),
         (section.known, "units known to have refused records"),
+        (section.gone, "units known to have expired"),
     ];
     let worded = |(count, what): (u64, &str)| match (count, what.strip_prefix("units")) {
         (1, Some(rest)) => format!("1 unit{rest}"),
@@ -210,7 +211,7 @@ fn line(name: &str, section: &SectionReport) -> String {
     };
     parts.extend(counts.into_iter().filter(|(count, _)| *count > 0).map(worded));
     let state = if section.finished { "" } else { "  NOT FINISHED" };
-    let fetched = section.units - (section.unchanged + section.known).min(section.units);
+    let fetched = section.units - (section.unchanged + section.known + section.gone).min(section.units);
     #[expect(clippy::cast_precision_loss, reason = "a duration for people")]
     let seconds = section.micros as f64 / 1e6;
     let units = if fetched == 1 { "1 unit".to_owned() } else { format!("{fetched} units") };

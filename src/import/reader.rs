@@ -336,6 +336,7 @@ pub(crate) fn report(name: &str, state: UnitState, started: i64) -> UnitReport {
         not_kept: 0,
         stamp: None,
         status: None,
+        was_gone: false,
         held: false,
         duplicates: None,
         replaced: None,

@@ -117,6 +117,8 @@ pub struct UnitReport {
     pub stamp: Option<String>,
     /// The status that a service answered with.
     pub status: Option<u16>,
+    /// True when its source said before that it has it no longer, and says so again.
+    pub was_gone: bool,
     /// True when not all rows that were read of it are in the lake: it is read again.
     pub held: bool,
     /// Rows that were left out, since their records were in the lake already or came in greater rows; `None` when it was not read.
@@ -161,6 +163,8 @@ pub struct SectionReport {
     pub unchanged: u64,
     /// Those with refused records all of which an earlier import quarantined.
     pub known: u64,
+    /// Those that their source lists, and of which it said before that it has them no longer.
+    pub gone: u64,
     /// Records that were found.
     pub records: u64,
     /// Rows that were not in the lake before.

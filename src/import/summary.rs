@@ -94,7 +94,8 @@ pub(crate) fn sections(summary: &ImportSummary, whole: Option<Section>) -> Vec<S
                 section,
                 units: mine.len() as u64,
                 unchanged: mine.iter().filter(|u| u.state == UnitState::Unchanged).count() as u64,
-                known: mine.iter().filter(|u| u.is_known_failure()).count() as u64,
+                known: mine.iter().filter(|u| u.is_known_failure() && !u.was_gone).count() as u64,
+                gone: mine.iter().filter(|u| u.was_gone).count() as u64,
                 // A unit with records of several sections counts its records for the main one.
                 records: mine.iter().filter(is_main).map(|u| u.counts.records).sum(),
                 new: landed.new,

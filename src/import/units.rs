@@ -122,6 +122,7 @@ impl Units {
                 };
                 let mut report = report(&reading.listed.name, state, reading.started);
                 report.status = error.status;
+                report.was_gone = error.gone && was_gone;
                 report.reason = Some(error.reason);
                 self.done(reading, report)
             }

@@ -30,8 +30,10 @@ pub(crate) struct UnitRow {
     pub finished: Option<i64>,
     /// When its source has it no longer.
     pub expires: Option<i64>,
-    /// The instants between which its records lie, where units of its source leave no time out between them.
+    /// The instants between which its records lie, in any of its tries, where units of its source leave no time out between them.
     pub window: Option<(i64, i64)>,
+    /// The end of the longest of these windows that is in the lake: a later try may have read a part of it again.
+    pub covered: Option<i64>,
     /// Rows.
     pub rows: u64,
     /// Records that were quarantined.
@@ -157,14 +159,15 @@ fn account(units: &[&UnitRow], now: i64) -> Account {
         account.rows += unit.rows;
         account.quarantined += unit.quarantined;
         account.bytes += unit.bytes;
-        let is_there = matches!(place, Place::Committed | Place::Filtered);
         match place {
             Place::Pending | Place::Failed => waiting.push(unit.expires),
             Place::Committed | Place::Filtered => ends.extend(unit.finished.filter(|end| *end > now - OF_LATE && *end <= now)),
             Place::Expired => {}
         }
         if let Some((from, to)) = unit.window {
-            windows.entry(&unit.source).or_default().push((from, to, is_there));
+            let windows = windows.entry(&unit.source).or_default();
+            windows.push((from, to, false));
+            windows.extend(unit.covered.map(|covered| (from, covered, true)));
         }
     }
     account.next_expiry = waiting.iter().flatten().min().copied();
@@ -274,6 +277,19 @@ mod tests {
         assert_eq!(holes(vec![(0, 30, true), (5, 6, true), (40, 50, true)]), [(30, 40)]);
         assert_eq!(holes(vec![(0, 10, false), (10, 20, true), (20, 25, false)]), [(0, 10), (20, 25)]);
         assert_eq!(holes(vec![(5, 5, true)]), []);
+    }
+
+    #[test]
+    fn a_part_of_a_window_that_is_read_again_leaves_no_hole() {
+        let unit = |name: &str, from, to, covered| UnitRow { window: Some((from, to)), covered, ..unit("done", name) };
+        let holes = |units: &[UnitRow]| -> Vec<(i64, i64)> {
+            accounts(units, 0).values().flat_map(|account| &account.holes).map(|hole| (hole.from, hole.to)).collect()
+        };
+        // Six hours were read, and the first of them again.
+        assert_eq!(holes(&[unit("a", 0, 6, Some(6)), unit("b", 6, 7, Some(7))]), []);
+        // The first hour alone was read, of six that were listed.
+        assert_eq!(holes(&[unit("a", 0, 6, Some(1)), unit("b", 6, 7, Some(7))]), [(1, 6)]);
+        assert_eq!(holes(&[unit("a", 0, 6, None), unit("b", 6, 7, Some(7))]), [(0, 6)]);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kqlake_import::{Body, ImportOptions, ImportSummary, ListedUnit, Opened, Reply, Source, SourceError, UnitPage, import_from};
+use kqlake_import::{
+    Body, ImportOptions, ImportSummary, ListedUnit, Opened, Reply, Section, Source, SourceError, UnitPage, import_from,
+};
 use kqlake_lake::Lake;
 use kqlake_lake::fault::{Fault, Step};
 use kqlake_lake::tables::find;
@@ -395,6 +397,51 @@ async fn what_failed_does_not_stay_so_when_other_units_have_it_or_nobody_does() 
     let states: Vec<String> = states.into_iter().skip(1).map(|row| row.join(" ")).collect();
     let expected = ["0 expired", "10 empty", "15 empty", "20 done", "30 empty", "40 empty", "of a day done"];
     assert_eq!(states, expected.map(|state| format!("windows/{state}")));
+    // A listing that failed is no unit, also when it succeeded since then.
+    let ledger = |what: &[&str]| {
+        let words = [&["--lake", "lake", "ledger", "-f", "csv"], what].concat();
+        csv_rows(&run_in(dir.path(), &words).exits(0).out).into_iter().skip(1).collect::<Vec<_>>()
+    };
+    assert_eq!(ledger(&[]).iter().map(|row| row[2].parse::<u32>().unwrap()).sum::<u32>(), 6);
+    assert!(ledger(&["--units"]).iter().all(|row| !row.join(",").contains("of a day")));
+    // A part of a window that is read again leaves no hole in the rest of it.
+    run(40, &[(50, 60, true)], &[]).await;
+    run(50, &[(50, 55, true), (60, 70, true)], &[]).await;
+    assert_eq!(ledger(&["--holes"]), Vec::<Vec<String>>::new());
+}
+
+/// A unit that its source lists and does not have any more.
+#[derive(Debug)]
+struct Lost;
+
+impl Source for Lost {
+    fn stream(&self) -> &str {
+        "lost"
+    }
+
+    fn list(&self, _after: Option<Value>) -> Reply<'_, UnitPage> {
+        let unit = ListedUnit { name: "lost/1".to_owned(), ..ListedUnit::default() };
+        Box::pin(async move { Ok(UnitPage { units: vec![unit], ..UnitPage::default() }) })
+    }
+
+    fn open<'s>(&'s self, _unit: &'s ListedUnit) -> Reply<'s, Opened> {
+        Box::pin(async { Err(SourceError { gone: true, ..SourceError::for_now("404") }) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_listed_and_gone_is_told_once_and_has_no_refused_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::new(&dir.path().join("lake"));
+    let sources: [Arc<dyn Source>; 1] = [Arc::new(Lost)];
+    let options = ImportOptions { section: Some(Section::Audit), ..ImportOptions::default() };
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let summary = import_from(&lake, &sources, &options, &()).await.unwrap();
+        let section = &summary.sections[0];
+        told.push((section.expired, section.gone, section.known, summary.has_no_new_failure()));
+    }
+    assert_eq!(told, [(1, 0, 0, false), (0, 1, 0, true)]);
 }
 
 /// One record whose listing says its newest version at once, and that itself comes from a machine which may be behind.

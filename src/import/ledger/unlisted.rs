@@ -28,6 +28,11 @@ pub(crate) struct Unlisted {
 }
 
 impl Unlisted {
+    /// True when it was no unit but a listing that failed.
+    pub(crate) fn is_listing(&self) -> bool {
+        self.outcome == Fate::ListedAgain
+    }
+
     /// The state that it has from now on.
     pub(crate) fn state(&self) -> UnitState {
         match self.outcome {

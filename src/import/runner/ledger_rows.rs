@@ -69,11 +69,13 @@ impl Run<'_> {
         for unit in unlisted {
             let mut report = report(&unit.name, unit.state(), self.now());
             (report.reason, report.section) = (Some(unit.reason().to_owned()), self.options.section);
-            entries.extend(self.entry(
-                &report,
-                at,
-                &ListedUnit { name: unit.name, listed: unit.listed, ..ListedUnit::default() },
-            ));
+            let is_listing = unit.is_listing();
+            let listed = ListedUnit { name: unit.name, listed: unit.listed, ..ListedUnit::default() };
+            entries.extend(self.entry(&report, at, &listed).map(|mut entry| {
+                // It stays what it was: no unit.
+                entry.details.listing = is_listing;
+                entry
+            }));
             if report.is_new_failure() {
                 self.summary.units.push(report);
             }
