@@ -106,6 +106,10 @@ impl Shape {
         if inner_page(members).is_some() {
             return Ok(Shape::Container);
         }
+        // It says which table it is of, and has no time: its mapping says so.
+        if AppInsights::names_a_table(members) {
+            return Ok(Shape::Flat);
+        }
         Err(why_unknown(members))
     }
 

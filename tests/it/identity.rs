@@ -693,3 +693,128 @@ async fn texts_that_are_equal_as_numbers_are_records_of_their_own() {
     let found = import_all(dir.path(), &files, &[(vec![0], None), (vec![1], None)]).await;
     assert_eq!(found["traces"].len(), texts.len(), "{:#?}", found["traces"]);
 }
+
+/// A record of each kind of the retired continuous export, and the same record as workspaces give it, without an id.
+fn continuous_and_workspace() -> Vec<(&'static str, String, String)> {
+    let duration = json!({"value": 41_250_000.0, "count": 1.0, "min": 41_250_000.0, "max": 41_250_000.0, "stdDev": 0.0, "sampledValue": 41_250_000.0});
+    let address = json!({"base": "/p", "host": "contoso.com", "hashTag": "", "protocol": "https"});
+    let metric = json!({"value": 8.0, "count": 2.0, "min": 3.0, "max": 5.0, "stdDev": 1.0, "sampledValue": 8.0, "sum": 8.0});
+    let kinds = [
+        (
+            "traces",
+            "message",
+            json!({"raw": "m", "loggerName": "l", "severityLevel": "Information", "count": 1}),
+            json!({"Message": "m", "SeverityLevel": 1}),
+        ),
+        ("customEvents", "event", json!({"name": "n", "count": 1}), json!({"Name": "n"})),
+        (
+            "pageViews",
+            "view",
+            json!({"name": "n", "count": 1, "durationMetric": duration, "url": "u", "urlData": address}),
+            json!({"Name": "n", "Url": "u", "DurationMs": 4125.0}),
+        ),
+        (
+            "requests",
+            "request",
+            json!({"id": "r", "name": "n", "count": 2, "responseCode": 202, "success": true, "url": "u", "urlData": address, "durationMetric": duration, "userAgent": "a"}),
+            json!({"Id": "r", "Name": "n", "ResultCode": "202", "Success": true, "Url": "u", "DurationMs": 4125.0}),
+        ),
+        (
+            "dependencies",
+            "remoteDependency",
+            json!({"id": "d", "name": "x", "baseName": "n", "commandName": "c", "remoteDependencyName": "t", "dependencyTypeName": "Http", "resultCode": "200", "success": true, "count": 2, "durationMetric": duration}),
+            json!({"Id": "d", "Name": "x", "Data": "c", "Target": "t", "DependencyType": "Http", "ResultCode": "200", "Success": true, "DurationMs": 4125.0}),
+        ),
+        (
+            "exceptions",
+            "basicException",
+            json!({"id": "5", "method": "f", "assembly": "a", "exceptionType": "T", "outerExceptionType": "T", "outerExceptionMessage": "m", "message": "m", "typeName": "T", "problemIdHash": "-42", "failedUserCodeMethod": "f", "severityLevel": "Error", "count": 1, "hasFullStack": true}),
+            json!({"Method": "f", "Assembly": "a", "ExceptionType": "T", "OuterType": "T", "OuterMessage": "m", "Message": "m", "SeverityLevel": 3}),
+        ),
+        (
+            "availabilityResults",
+            "availability",
+            json!({"testRunId": "i", "testTimestamp": "2026-02-26T07:00:00.123Z", "testName": "n", "runLocation": "West Europe", "durationMetric": duration, "result": "Pass", "count": 1, "availabilityMetric": metric, "message": "Passed", "dataSize": metric}),
+            json!({"Id": "i", "Name": "n", "Location": "West Europe", "Success": true, "Message": "Passed", "Size": 8.0, "DurationMs": 4125.0}),
+        ),
+        (
+            "browserTimings",
+            "clientPerformance",
+            json!({"name": "n", "url": "u", "urlData": address, "total": duration, "networkConnection": duration, "count": 1}),
+            json!({"Name": "n", "Url": "u", "TotalDurationMs": 4125.0, "NetworkDurationMs": 4125.0}),
+        ),
+        ("customMetrics", "metric", json!(null), json!({"Name": "k", "Sum": 8.0, "Min": 3.0, "Max": 5.0, "ItemCount": 2})),
+        (
+            "performanceCounters",
+            "performanceCounter",
+            json!({"categoryName": "c", "counterName": "p", "instanceName": "i", "value": 1.5, "count": 1}),
+            json!({"Category": "c", "Counter": "p", "Instance": "i", "Value": 1.5}),
+        ),
+    ];
+    let views = [
+        "AppTraces",
+        "AppEvents",
+        "AppPageViews",
+        "AppRequests",
+        "AppDependencies",
+        "AppExceptions",
+        "AppAvailabilityResults",
+        "AppBrowserTimings",
+        "AppMetrics",
+        "AppPerformanceCounters",
+    ];
+    let records = kinds.into_iter().zip(views).map(|((table, member, own, workspace), view)| {
+        let items = if own.is_null() { json!([]) } else { json!([own]) };
+        let metrics = if own.is_null() { json!([{"k": metric}]) } else { json!([]) };
+        let continuous = json!({
+            member: items,
+            "internal": {"data": {"id": format!("11111111-1111-4111-8111-{table:0>12.12}"), "documentVersion": "1.61"}},
+            "context": {
+                "data": {"eventTime": "2026-02-26T07:00:00.123Z", "isSynthetic": false, "samplingRate": 50.0},
+                "device": {"id": "d", "type": "PC", "deviceName": "Other", "roleName": "r", "screenResolution": {"value": "8x8"}},
+                "session": {"id": "s", "isFirst": false}, "user": {"isAuthenticated": false},
+                "operation": {"id": "o", "parentId": "o"}, "location": {"clientip": "0.0.0.0", "continent": "Europe"},
+                "custom": {"dimensions": [{"eventId": "RT0003"}], "metrics": metrics}
+            }
+        });
+        let mut flat = json!({
+            "TimeGenerated": "2026-02-26T07:00:00.123Z", "Type": view, "ClientType": "PC", "ClientIP": "0.0.0.0", "AppRoleName": "r",
+            "SessionId": "s", "OperationId": "o", "ParentId": "o", "Properties": {"eventId": "RT0003"}, "_BilledSize": 500
+        });
+        if let (Value::Object(flat), Value::Object(own)) = (&mut flat, workspace) {
+            flat.extend(own);
+        }
+        (table, continuous.to_string(), flat.to_string())
+    });
+    records.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_the_continuous_export_meet_those_of_workspaces() {
+    let records = continuous_and_workspace();
+    let bare = |line: &str| line.replace(r#""documentVersion":"1.61","#, "").replace(r#""isSynthetic":false,"#, "");
+    let without_id = |line: &str| {
+        let mut record: Value = serde_json::from_str(line).expect("a record");
+        record["internal"]["data"].as_object_mut().expect("an object").remove("id");
+        record.to_string()
+    };
+    let changes: [&dyn Fn(&str) -> String; 3] = [&str::to_owned, &bare, &without_id];
+    let lines = |lines: &mut dyn Iterator<Item = String>| lines.map(|line| line + "\n").collect::<String>();
+    let flat = lines(&mut records.iter().map(|(_, _, flat)| flat.clone()));
+    for change in changes {
+        let export = lines(&mut records.iter().map(|(_, continuous, _)| change(continuous)));
+        let files = [("c.blob".to_owned(), export), ("w.json".to_owned(), flat.clone())];
+        let mut lakes = Vec::new();
+        for order in [[0, 1, 0], [1, 0, 1]] {
+            let dir = tempfile::tempdir().expect("a folder");
+            let found = import_all(dir.path(), &files, &order.map(|at| (vec![at], None))).await;
+            for (table, ..) in &records {
+                assert_eq!(found[table].len(), 1, "{order:?}: {:#?}", found[table]);
+                // What the export alone says stays.
+                assert!(found[table][0].contains(r#""continent":"Europe""#), "{:?}", found[table]);
+            }
+            lakes.push(found);
+        }
+        assert_eq!(lakes[0], lakes[1]);
+    }
+}

@@ -48,6 +48,8 @@ const TIMES: [&str; 3] = ["timestamp", "TimeGenerated", "time"];
 struct TableMapping {
     fields: FieldMap,
     content: RowContent,
+    /// The content of records of the continuous export.
+    content_of_columns: RowContent,
     item_type: &'static str,
     timestamp: usize,
     item_type_column: usize,
@@ -68,6 +70,7 @@ impl TableMapping {
         Some(Self {
             fields: FieldMap::new(def, &ALIASES),
             content: RowContent::of(def)?,
+            content_of_columns: RowContent::of(def)?.of_columns(),
             item_type,
             timestamp: index("timestamp")?,
             item_type_column: index("itemType")?,
@@ -178,7 +181,8 @@ impl TableMapping {
         }
     }
 
-    fn finish<'a>(&self, mut row: Row<'a>, extra: String) -> Result<Row<'a>, String> {
+    /// The row with what is the same in all records; `content` is what its content is made of.
+    fn finish<'a>(&self, mut row: Row<'a>, extra: String, content: &RowContent) -> Result<Row<'a>, String> {
         if row.cells[self.timestamp].is_null() {
             return Err(no_time(&extra));
         }
@@ -192,7 +196,7 @@ impl TableMapping {
             row.cells[column] = Cell::Json(Cow::Owned(extra + "}"));
         }
         let mut repeats = false;
-        let content = row.content(&self.content, &mut repeats);
+        let content = row.content(content, &mut repeats);
         if repeats {
             row.rewrite_json(without_repeats);
         }
@@ -284,6 +288,12 @@ impl AppInsights {
         timed && table_of(members).is_ok()
     }
 
+    /// True for a record that says which of the tables it is of, whether or not it has a time.
+    pub(crate) fn names_a_table(members: &Members<'_>) -> bool {
+        let says = |name: &str| members.text(name).is_some_and(|said| by_type_name(&said).is_some());
+        ["itemType", "Type", "category"].iter().any(|name| says(name))
+    }
+
     /// Rows of a record of the retired continuous export.
     pub(crate) fn continuous<'a>(&mut self, members: &Members<'_>) -> Result<Vec<Row<'a>>, String> {
         let (table, records) = continuous::flatten(members)?;
@@ -313,7 +323,9 @@ impl AppInsights {
                 for (name, value) in record.left {
                     push_left(&mut extra, &name, &value.to_string());
                 }
-                table.finish(row, extra)
+                // Nobody looks into what is left for the content, and so sees that a name is there twice.
+                let extra = without_repeats(&(extra + "}"));
+                table.finish(row, extra.strip_suffix('}').unwrap_or_default().to_owned(), &table.content_of_columns)
             })
             .collect()
     }
@@ -329,7 +341,7 @@ impl AppInsights {
             let (name, value) = &members.0[at];
             table.put_known(&mut row, &mut extra, name, SourceValue::Json(value.get()), inner, DateOrder::Unknown);
         }
-        table.finish(row, extra)
+        table.finish(row, extra, &table.content)
     }
 
     /// The row of values in the order of recognised columns.
@@ -352,7 +364,7 @@ impl AppInsights {
         for (name, value) in columns.names.iter().zip(values) {
             table.put(&mut row, &mut extra, name, value, columns.order);
         }
-        table.finish(row, extra)
+        table.finish(row, extra, &table.content)
     }
 }
 
@@ -503,6 +515,10 @@ mod tests {
         let mut mapping = AppInsights::default();
         let mut bad = Members::parse(r#"{"timestamp":"soon","message":"m","itemType":"trace"}"#).unwrap();
         assert!(mapping.flat(&mut bad).unwrap_err().contains("no time"));
+        for text in [r#"{"timestamp":null,"message":"m","itemType":"trace"}"#, r#"{"Type":"AppTraces","Message":"m"}"#] {
+            let mut bad = Members::parse(text).unwrap();
+            assert!(AppInsights::names_a_table(&bad) && mapping.flat(&mut bad).unwrap_err().contains("no time"), "{text}");
+        }
         assert!(!AppInsights::is_flat(&Members::parse(r#"{"time":"2026-01-05","a":1}"#).unwrap()));
     }
 

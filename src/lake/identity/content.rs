@@ -32,6 +32,10 @@ const ENVELOPE: [&str; 17] = [
     "level",
 ];
 
+/// Objects of a record of the retired continuous export that its `context` has (Azure Monitor documentation, "Application Insights
+/// export data model").
+const CONTEXT: [&str; 9] = ["application", "cloud", "custom", "data", "device", "location", "operation", "session", "user"];
+
 /// The column of texts that are truth values: shapes have a JSON value there, or its text in either letter case.
 const SUCCESS: &str = "success";
 
@@ -87,6 +91,13 @@ impl RowContent {
         Some(RowContent { start: RecordHash::of(VERSION).then(RecordHash::of(def.name.as_bytes())), parts })
     }
 
+    /// The same without fields that have no column: the content of records whose shape names these as no other shape does.
+    #[must_use]
+    pub fn of_columns(mut self) -> Self {
+        self.parts.retain(|part| !part.is_extra);
+        self
+    }
+
     /// The hash of a row's content, of its values by position in the definition. `repeats` becomes true when a JSON value has an
     /// object with a name twice.
     pub fn hash<'v>(&self, value: impl FnMut(usize) -> ContentValue<'v>, repeats: &mut bool) -> RecordHash {
@@ -109,6 +120,7 @@ impl RowContent {
                 continue;
             }
             let hash = match value(part.column) {
+                ContentValue::Json(json) if part.is_extra && is_nested_export(json) => None,
                 ContentValue::Json(json) if part.is_extra => canonical_members(json, |name| !is_envelope(name), repeats),
                 ContentValue::Text(text) if part.is_truth && text.eq_ignore_ascii_case("true") => Some(truth(true)),
                 ContentValue::Text(text) if part.is_truth && text.eq_ignore_ascii_case("false") => Some(truth(false)),
@@ -140,6 +152,21 @@ fn hash_of(value: ContentValue<'_>, repeats: &mut bool) -> Option<RecordHash> {
 fn is_envelope(name: &str) -> bool {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     ENVELOPE.contains(&plain.as_str())
+}
+
+/// True for what is left of a record of the continuous export beside its columns: the export's own nested objects, and fields that no
+/// other shape names so. It is no content, since the same record in another shape has none of it.
+fn is_nested_export(json: &str) -> bool {
+    // Most rows have neither; a search is cheaper than to read the object.
+    if !(json.contains("\"context\"") || json.contains("\"internal\"")) {
+        return false;
+    }
+    let Ok(members) = Members::parse(json.trim()) else { return false };
+    let has_object = |name: &str, inner: &[&str]| {
+        let object = members.get(name).filter(|object| object.starts_with('{')).and_then(|object| Members::parse(object).ok());
+        object.is_some_and(|object| inner.iter().any(|inner| object.get(inner).is_some_and(|inner| inner.starts_with('{'))))
+    };
+    has_object("context", &CONTEXT) || has_object("internal", &["data"])
 }
 
 /// A content's hash as its column keeps it.
@@ -267,6 +294,20 @@ mod tests {
         assert_eq!(hash(1_999, "true", r#"{"_ResourceId":"x","resourceId":5}"#), plain);
         assert_ne!(hash(2_000, "true", "{}"), plain);
         assert_ne!(hash(1_000, "true", r#"{"Field":1}"#), plain);
+        // What only the continuous export says around a record, and fields of other shapes that are called as its parts are.
+        for extra in
+            [r#"{"context":{"data":{"isSynthetic":false}},"loggerName":"l"}"#, r#"{"internal":{"data":{"documentVersion":"1"}}}"#]
+        {
+            assert_eq!(hash(1_000, "true", extra), plain, "{extra}");
+        }
+        for extra in [
+            r#"{"context":{"a":{"b":1}}}"#,
+            r#"{"context":"data"}"#,
+            r#"{"internal":{"data":1}}"#,
+            r#"{"a":{"context":{"data":{}}},"b":1}"#,
+        ] {
+            assert_ne!(hash(1_000, "true", extra), plain, "{extra}");
+        }
     }
 
     /// Another hash would land records without an id a second time.
