@@ -58,5 +58,6 @@ mod statistics;
 mod support;
 mod threads;
 mod ticks;
+mod views;
 mod watch;
 mod webhook;

@@ -39,6 +39,17 @@ const USER_TYPES: [&str; 11] = [
     "Guest",
 ];
 
+/// Names by number of the other enumerations that columns hold as numbers (same schema; of `AzureActiveDirectoryEventType` in its order).
+/// Sentinel, and others that relay records, say the name.
+const ENUMERATIONS: [(&str, &[&str]); 4] = [
+    ("Scope", &["Online", "Onprem"]),
+    ("LogonType", LOGON_TYPES),
+    ("InternalLogonType", LOGON_TYPES),
+    ("AzureActiveDirectoryEventType", &["AccountLogon", "AzureApplicationAuditEvent"]),
+];
+
+const LOGON_TYPES: &[&str] = &["Owner", "Admin", "Delegated", "Transport", "SystemService", "BestAccess", "DelegatedAdmin"];
+
 /// Spellings of fields that differ between the published schema and what is sent.
 const ALIASES: [(&str, &str); 9] = [
     ("IntraSystemsId", "IntraSystemId"),
@@ -101,6 +112,8 @@ impl Audit {
         says(&["RecordType", "Operation"]) == 2 && says(&["CreationTime", "Workload", "Id", "OfficeId"]) > 0
             || says(&["CreationTime", "Id"]) == 2
                 && says(&["RecordType", "Operation", "Workload", "UserType", "UserKey", "UserId", "OrganizationId"]) >= 3
+            // A row of Sentinel's table, whose other fields have no value: a CSV file then has none of them.
+            || members.has("OfficeId") && says(&["RecordType", "Operation", "OfficeWorkload", "UserType"]) > 0
     }
 
     /// True for a row of Microsoft Sentinel's table OfficeActivity. `has` is asked for names as they are compared.
@@ -158,7 +171,9 @@ impl Audit {
             let Some(column) = fields.column(name) else { continue };
             // Raw keeps what its column cannot take. A field of the column's own name goes before one of another schema.
             let own = fields.table.columns[column].name.eq_ignore_ascii_case(name);
-            if let Some(cell) = SourceValue::Json(value.get()).read(fields.ty(column), around.order)
+            let value = SourceValue::Json(value.get());
+            let cell = value.read(fields.ty(column), around.order);
+            if let Some(cell) = cell.or_else(|| number_of(fields.table.columns[column].name, &value.text()))
                 && (own || row.cells[column].is_null())
             {
                 row.cells[column] = cell.into_owned();
@@ -213,6 +228,13 @@ fn with_outer(record: &Members<'_>, outer: &Members<'_>) -> String {
     }
     whole.push('}');
     whole
+}
+
+/// The number of an enumeration's member that a column of numbers is given by name.
+fn number_of(column: &str, said: &str) -> Option<Cell<'static>> {
+    let (_, names) = ENUMERATIONS.iter().find(|(of, _)| *of == column)?;
+    let number = names.iter().position(|name| name.eq_ignore_ascii_case(said.trim()))?;
+    Some(Cell::Int(i64::try_from(number).ok()?))
 }
 
 /// The number and name of an enumeration's member that is given as either; an unknown one keeps what it came as.
@@ -299,6 +321,21 @@ mod tests {
             let text = format!(r#"{{"CreationTime":"2026-01-08T16:44:07","Id":"c",{without}}}"#);
             assert_eq!(is_record(&text), expected, "{text}");
             assert!(!expected || row(&text).is_ok(), "{text}");
+        }
+        for (field, said, column, number) in [
+            ("Logon_Type", "\"Owner\"", "LogonType", Cell::Int(0)),
+            ("LogonType", "\" delegatedadmin \"", "LogonType", Cell::Int(6)),
+            ("InternalLogonType", "\"Admin\"", "InternalLogonType", Cell::Int(1)),
+            ("AzureActiveDirectory_EventType", "\"AzureApplicationAuditEvent\"", "AzureActiveDirectoryEventType", Cell::Int(1)),
+            ("Scope", "\"Onprem\"", "Scope", Cell::Int(1)),
+            ("Logon_Type", "\"5\"", "LogonType", Cell::Int(5)),
+            ("Logon_Type", "\"\"", "LogonType", Cell::Null),
+            ("Logon_Type", "\"Someone\"", "LogonType", Cell::Null),
+            ("LoginStatus", "\"Owner\"", "LoginStatus", Cell::Null),
+        ] {
+            let text =
+                format!(r#"{{"CreationTime":"2026-01-08T16:44:07","Id":"d","RecordType":2,"Operation":"New","{field}":{said}}}"#);
+            assert_eq!(row(&text).unwrap().get(column), &number, "{text}");
         }
         assert!(row(r#"{"CreationTime":"2026-01-08T16:44:07","Operation":"New","RecordType":1}"#).is_err());
         assert!(row(r#"{"Id":"b","CreationTime":"soon","Operation":"New","RecordType":1}"#).is_err());
