@@ -1,6 +1,7 @@
 //! What earlier runs quarantined, by units: a record that is refused again, in a file that has grown, is known.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -12,6 +13,8 @@ use crate::names::listed_names;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Earlier {
     files: Arc<HashMap<String, Vec<QuarantineFile>>>,
+    /// All files that there were when the run began.
+    known: Arc<HashSet<PathBuf>>,
     again: Arc<ReportAgain>,
 }
 
@@ -34,13 +37,14 @@ impl Earlier {
     /// What files say of all units but those that are to be tried again (an archive's name stands for its entries): of these
     /// everything is quarantined anew.
     pub(crate) fn new(files: Vec<QuarantineFile>, retried: &BTreeSet<String>, again: ReportAgain) -> Self {
+        let known = files.iter().map(|file| file.path.clone()).collect();
         let mut by_unit: HashMap<String, Vec<QuarantineFile>> = HashMap::new();
         for file in files {
             if !listed_names(&file.unit).any(|name| retried.contains(name)) {
                 by_unit.entry(file.unit.clone()).or_default().push(file);
             }
         }
-        Earlier { files: Arc::new(by_unit), again: Arc::new(again) }
+        Earlier { files: Arc::new(by_unit), known: Arc::new(known), again: Arc::new(again) }
     }
 
     /// Whether what is refused again of a unit is reported again.
@@ -51,16 +55,14 @@ impl Earlier {
         }
     }
 
+    /// True for a file that was there when the run began.
+    pub(super) fn is_known(&self, file: &Path) -> bool {
+        self.known.contains(file)
+    }
+
     /// What was quarantined of a unit.
     pub(super) fn of(&self, unit: &str) -> SetAside {
-        let mut found = SetAside::default();
-        for file in self.files.get(unit).into_iter().flatten() {
-            // What can no longer be read is quarantined anew.
-            if let Err(error) = store::traces(file).and_then(|mut traces| traces.try_for_each(|trace| found.add(trace?))) {
-                tracing::warn!(file = %file.path.display(), %error, "records that were quarantined cannot be read");
-            }
-        }
-        found
+        SetAside::of_files(self.files.get(unit).into_iter().flatten())
     }
 }
 
@@ -74,6 +76,18 @@ pub(super) struct SetAside {
 }
 
 impl SetAside {
+    /// What files hold.
+    pub(super) fn of_files<'f>(files: impl IntoIterator<Item = &'f QuarantineFile>) -> Self {
+        let mut found = SetAside::default();
+        for file in files {
+            // What can no longer be read is quarantined anew.
+            if let Err(error) = store::traces(file).and_then(|mut traces| traces.try_for_each(|trace| found.add(trace?))) {
+                tracing::warn!(file = %file.path.display(), %error, "records that were quarantined cannot be read");
+            }
+        }
+        found
+    }
+
     #[expect(clippy::unnecessary_wraps, reason = "it ends a loop that may fail")]
     fn add(&mut self, trace: store::Trace) -> std::io::Result<()> {
         self.omitted += trace.omitted;
@@ -88,13 +102,21 @@ impl SetAside {
         if self.records.is_empty() || text.is_empty() {
             return false;
         }
-        let digest: [u8; 32] = Sha256::digest(text).into();
-        let Some(times) = self.records.get_mut(&digest) else { return false };
+        self.take_digest(&Sha256::digest(text).into())
+    }
+
+    fn take_digest(&mut self, digest: &[u8; 32]) -> bool {
+        let Some(times) = self.records.get_mut(digest) else { return false };
         *times -= 1;
         if *times == 0 {
-            self.records.remove(&digest);
+            self.records.remove(digest);
         }
         true
+    }
+
+    /// True where all of these are among them, each as often, and as many are only counted.
+    pub(super) fn holds(mut self, digests: &[[u8; 32]], omitted: u64) -> bool {
+        omitted <= self.omitted && digests.iter().all(|digest| self.take_digest(digest))
     }
 
     /// Of records that are only counted, those that were counted before: as many as then, where all that were quarantined came by

@@ -34,6 +34,8 @@ const FORMAT_KEY: &str = "kqlakeQuarantine";
 const ENDING: &str = ".ndjson.gz";
 /// The end of the names that earlier programs gave.
 const OLD_ENDING: &str = ".ndjson";
+/// The file beside the runs' folders that is locked while a run makes a file final.
+const TURN: &str = ".turn";
 /// Bytes of text that are compressed at once.
 const TEXT_BUFFER: usize = 64 << 10;
 
@@ -74,6 +76,7 @@ impl Quarantine {
             name: name.to_owned(),
             open: None,
             earlier: None,
+            digests: Vec::new(),
             kept: 0,
             bytes: 0,
             known: 0,
@@ -82,8 +85,8 @@ impl Quarantine {
         }
     }
 
-    /// A file name for a unit that no other unit of the run has.
-    fn file_for(&self, unit: &str) -> Option<PathBuf> {
+    /// A file for a unit with a name that no other unit of the run has, and the names that it may have in other runs.
+    fn file_for(&self, unit: &str) -> Option<(PathBuf, Vec<String>)> {
         let last = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
         // Of an archive's entry both names are kept.
         let base = match unit.rsplit_once('!') {
@@ -98,13 +101,31 @@ impl Quarantine {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let count = used.entry(safe.to_lowercase()).or_default();
         *count += 1;
-        let name = if *count == 1 { format!("{safe}{ENDING}") } else { format!("{safe}-{count}{ENDING}") };
-        self.folder.as_ref().map(|folder| folder.join(name))
+        let name = |n: u32| if n == 1 { format!("{safe}{ENDING}") } else { format!("{safe}-{n}{ENDING}") };
+        self.folder.as_ref().map(|folder| (folder.join(name(*count)), (1..=*count).map(name).collect()))
+    }
+
+    /// Waits until no other run makes a file final; the turn is over when what is given back is dropped. A file system without
+    /// locks gives none.
+    fn turn(&self) -> Option<File> {
+        let runs = self.folder.as_deref()?.parent()?;
+        let file = File::options().create(true).truncate(false).write(true).open(runs.join(TURN)).ok()?;
+        file.lock().ok().map(|()| file)
+    }
+
+    /// True where runs beside this one have quarantined these records of a unit since it began.
+    fn came_beside(&self, unit: &str, names: &[String], digests: &[[u8; 32]], omitted: u64) -> bool {
+        let Some(runs) = self.folder.as_deref().and_then(Path::parent) else { return false };
+        let files = store::named(runs, names, unit).unwrap_or_default();
+        let files = files.iter().filter(|file| file.import_id != self.import_id && !self.earlier.is_known(&file.path));
+        SetAside::of_files(files).holds(digests, omitted)
     }
 }
 
 struct OpenFile {
     path: PathBuf,
+    /// The names that the unit's file may have in other runs.
+    names: Vec<String>,
     draft: Draft,
     /// Text is gathered before it is compressed: JSON is written a piece at a time, one for each escape.
     writer: BufWriter<GzEncoder<BufWriter<File>>>,
@@ -117,6 +138,8 @@ pub(crate) struct UnitQuarantine {
     open: Option<OpenFile>,
     /// What earlier runs quarantined of the unit; read when a record of it is refused.
     earlier: Option<SetAside>,
+    /// The SHA-256 of each record that this run quarantined.
+    digests: Vec<[u8; 32]>,
     /// Records that are quarantined, by this run or before.
     kept: u64,
     /// Their bytes.
@@ -158,6 +181,8 @@ impl UnitQuarantine {
             self.known += 1;
             return self.quarantine.earlier.is_told_again(&self.name);
         }
+        let digest = Sha256::digest(text);
+        self.digests.push(digest.into());
         let mut entry = json!({
             "file": self.name,
             "place": { "line": place.line, "byte": place.byte, "record": place.record },
@@ -174,7 +199,7 @@ impl UnitQuarantine {
         if kept.len() < text.len() {
             entry["cutAt"] = kept.len().into();
             entry["bytes"] = text.len().into();
-            entry["sha256"] = hex(&Sha256::digest(text)).into();
+            entry["sha256"] = hex(&digest).into();
         }
         self.line(&entry);
         true
@@ -200,7 +225,7 @@ impl UnitQuarantine {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
-                let Some(path) = self.quarantine.file_for(&self.name) else { return Ok(()) };
+                let Some((path, names)) = self.quarantine.file_for(&self.name) else { return Ok(()) };
                 let head = json!({
                     FORMAT_KEY: FORMAT,
                     "unit": self.name,
@@ -215,7 +240,7 @@ impl UnitQuarantine {
                     writeln!(writer, "{head}").map(|()| (draft, writer))
                 });
                 let (draft, writer) = made.map_err(|error| (path.clone(), error))?;
-                self.open.insert(OpenFile { path, draft, writer })
+                self.open.insert(OpenFile { path, names, draft, writer })
             }
         };
         let written = serde_json::to_writer(&mut open.writer, entry).map_err(io::Error::from);
@@ -240,10 +265,20 @@ impl UnitQuarantine {
         if let Some(failed) = self.failed.take() {
             return Err(failed);
         }
-        let Some(OpenFile { path, draft, writer }) = open else { return Ok(kept) };
+        let Some(OpenFile { path, names, draft, writer }) = open else { return Ok(kept) };
         let encoder = writer.into_inner().map_err(io::IntoInnerError::into_error);
         let file = encoder.and_then(GzEncoder::finish);
         let written = file.and_then(|file| file.into_inner().map_err(io::IntoInnerError::into_error));
+        // Of two runs that read a file side by side, the one that ends last sees what the other has quarantined.
+        let _turn = self.quarantine.turn();
+        if written.is_ok() && self.quarantine.came_beside(&self.name, &names, &self.digests, self.omitted) {
+            drop(draft);
+            if let Some(run) = path.parent() {
+                // It stays while it holds anything.
+                let _ = fs::remove_dir(run);
+            }
+            return Ok(kept);
+        }
         match written.and_then(|_| draft.publish()) {
             Ok(()) => {
                 kept.path = Some(path);
@@ -333,6 +368,33 @@ mod tests {
         assert_eq!(refuse(&after(wide, ReportAgain::default()), &[b"a", b"a", b"a", b""]).0, 2);
         // Where not all come by again, it is unknown which of them were counted.
         assert_eq!(refuse(&after(limits, ReportAgain::default()), &lines[1..]).1.known, 3);
+    }
+
+    #[test]
+    fn runs_side_by_side_quarantine_a_record_once() {
+        let lake = tempfile::tempdir().unwrap();
+        let limits = FileLimits { quarantine_records: 3, ..FileLimits::default() };
+        let run = |id: &str| Quarantine::new(Some(lake.path()), id, 0, limits, Earlier::default());
+        let refuse = |run: &Quarantine, unit: &str, lines: &[&str]| {
+            let mut unit = run.unit(unit);
+            lines.iter().for_each(|line| assert!(unit.refuse(Place::default(), "r", line.as_bytes())));
+            unit
+        };
+        let count = || store::list(lake.path()).unwrap().len();
+        let (one, two) = (run("one"), run("two"));
+        let lines = ["a", "a", "b", "only counted"];
+        let units = [refuse(&one, "d/x", &lines), refuse(&two, "d/x", &lines)];
+        let paths = units.map(|unit| unit.finish().unwrap().path);
+        assert!(paths[0].is_some() && paths[1].is_none(), "{paths:?}");
+        assert_eq!(count(), 1);
+        assert!(!lake.path().join("_quarantine/two").exists());
+        // Another file of that name, one text more often, and one record more that is only counted, are other records.
+        for (unit, lines) in [("e/x", &lines[..3]), ("d/x", &["a", "a", "a"]), ("d/x", &["a", "a", "b", "c", "d"])] {
+            let before = count();
+            assert!(refuse(&run("three"), unit, lines).finish().unwrap().path.is_some(), "{unit} {lines:?}");
+            assert_eq!(count(), before + 1);
+            fs::remove_dir_all(lake.path().join("_quarantine/three")).unwrap();
+        }
     }
 
     #[test]

@@ -126,6 +126,25 @@ pub fn list(lake: &Path) -> io::Result<Vec<QuarantineFile>> {
     Ok(found)
 }
 
+/// The files of a unit in the folders of all runs, of those that have one of some names.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub(super) fn named(runs: &Path, names: &[String], unit: &str) -> io::Result<Vec<QuarantineFile>> {
+    let mut found = Vec::new();
+    for run in durable::entries(runs)? {
+        let run = run?;
+        let import_id = run.file_name().to_string_lossy().into_owned();
+        for path in names.iter().map(|name| run.path().join(name)) {
+            if let Ok(meta) = fs::metadata(&path) {
+                found.push(quarantine_file(path, unit, import_id.clone(), &meta));
+            }
+        }
+    }
+    found.retain(|file| file.unit == unit);
+    Ok(found)
+}
+
 /// What a file says of itself; a broken one is known by its name.
 fn quarantine_file(path: PathBuf, base: &str, import_id: String, meta: &fs::Metadata) -> QuarantineFile {
     let first = lines(&path).ok().and_then(|mut lines| lines.next()?.ok()).unwrap_or_default();
