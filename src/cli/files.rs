@@ -111,7 +111,7 @@ fn tell(summary: &ImportSummary, options: &ImportOptions, context: &Context) {
         context.say(format_args!("{of} of refused records removed, being older or more than the quarantine keeps"));
     }
     if summary.units.is_empty() {
-        context.say("nothing to import: the folders hold no files with data");
+        context.say("nothing to import: the folders hold no files that are read");
     }
 }
 

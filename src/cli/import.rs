@@ -25,7 +25,9 @@ Files are recognised by their content, not their names. Importing a file again, 
 record once. Records that cannot be read are quarantined below the lake, with file, place and reason, and the exit
 status is 5. Of a file with very many such records not all are kept: how many are only counted is said. While
 such a file does not change it is known and skipped (`kqlake quarantine`). A file counts as unchanged when its
-size, its times and its inode are the same, or its content is.
+size, its times and its inode are the same, or its content is; --again reads it all the same, and what is refused then
+counts as if it had not been before. Of a folder all files are read but hidden ones (a name with a dot in front), hidden
+folders, notes (README, *.md) and what systems put there; name such a file or folder to have it read.
 Sections without --from are read from the services of the tenants in the configuration, each by itself: one that fails
 does not keep the others, and the same command goes on where it ended. Exit status: 0 when everything that is there is in
 the lake, 4 when nothing could be read, 5 when some of it could.")]

@@ -177,6 +177,7 @@ impl Search {
     fn entry(&mut self, path: PathBuf, kind: FileType, hidden: bool) -> io::Result<()> {
         if kind.is_dir() {
             if hidden {
+                self.skip(path, "it is a hidden folder; name it to have it read", false);
                 return Ok(());
             }
             if self.is_in_lake(&path) {
@@ -190,8 +191,12 @@ impl Search {
             return self.folder(&path);
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if hidden {
+            self.skip(path, "its name begins with a dot; name it to have it read", is_named_as_data(&name));
+            return Ok(());
+        }
         if is_no_data(&name) {
-            self.skip(path, "it holds no data", false);
+            self.skip(path, "its name is that of a note or of a system's own file; name it to have it read", false);
             return Ok(());
         }
         // Links to files are as good as files. Links to folders could lead anywhere, and round in a circle.
@@ -246,12 +251,17 @@ fn endless(kind: FileType) -> Option<&'static str> {
     (!kind.is_file()).then_some("is no file and no folder")
 }
 
-/// True for files that are beside data and are none: hidden ones, and notes. A file that is named itself is always read.
+/// True for a hidden file that looks as if it held data; programs that copy files leave others.
+fn is_named_as_data(name: &str) -> bool {
+    let extension = name.rsplit('.').next().unwrap_or_default().to_lowercase();
+    !name.starts_with("._")
+        && ["json", "ndjson", "jsonl", "csv", "tsv", "txt", "log", "blob", "gz", "zip"].contains(&extension.as_str())
+}
+
+/// True for files that are beside data and are none: notes, and what systems put there. A file that is named itself is always read.
 fn is_no_data(name: &str) -> bool {
     let lower = name.to_lowercase();
-    name.starts_with('.')
-        || lower.ends_with(".md")
-        || matches!(lower.as_str(), "thumbs.db" | "desktop.ini" | "license" | "readme" | "readme.txt")
+    lower.ends_with(".md") || matches!(lower.as_str(), "thumbs.db" | "desktop.ini" | "license" | "readme" | "readme.txt")
 }
 
 #[cfg(test)]
@@ -268,13 +278,31 @@ mod tests {
         let at = |name: &str| root.path().join(name);
         fs::create_dir_all(at("b/.git")).unwrap();
         fs::create_dir_all(at("b/lake/traces")).unwrap();
-        for name in ["b/2.json", "b/10.json", "b/README.md", "b/.hidden", "b/.git/x", "b/lake/traces/x", "a.csv"] {
+        for name in [
+            "b/2.json",
+            "b/10.json",
+            "b/README.md",
+            "b/.hidden",
+            "b/.day.JSON",
+            "b/._2.json",
+            "b/.git/x",
+            "b/lake/traces/x",
+            "a.csv",
+        ] {
             fs::write(at(name), "x").unwrap();
         }
         let found = find(&at("b/lake"), &[at("b"), at("a.csv"), at("b/2.json")], 0).unwrap();
         assert_eq!(paths(&found), [at("b/10.json"), at("b/2.json"), at("a.csv")]);
         let passed: Vec<_> = found.skipped.iter().map(|p| (p.path.clone(), p.reported)).collect();
-        assert_eq!(passed, [(at("b/.hidden"), false), (at("b/README.md"), false), (at("b/lake"), true)]);
+        let expected = [
+            ("b/._2.json", false),
+            ("b/.day.JSON", true),
+            ("b/.git", false),
+            ("b/.hidden", false),
+            ("b/README.md", false),
+            ("b/lake", true),
+        ];
+        assert_eq!(passed, expected.map(|(path, reported)| (at(path), reported)));
         assert!(matches!(find(&at("b/lake"), &[at("none")], 0), Err(ImportError::NotFound { .. })));
         assert!(matches!(find(&at("b/lake"), &[at("a.csv/")], 0), Err(ImportError::Unsuitable { .. })));
     }
