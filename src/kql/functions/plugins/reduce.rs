@@ -147,7 +147,7 @@ impl Reduce {
 
     /// How often each word is at each place of the texts.
     fn words<'i>(&self, input: &'i PluginInput, column: usize) -> Result<Words<'i>, String> {
-        let mut words = Words { counts: HashMap::new(), memory: Held::default() };
+        let mut words = Words { counts: HashMap::new(), table: Held::default(), texts: Held::default() };
         for row in 0..input.rows {
             match input.get(column, row) {
                 ValueRef::String(text) => {
@@ -202,21 +202,24 @@ impl Reduce {
 /// Words by their places, and how often they are there.
 struct Words<'i> {
     counts: HashMap<(usize, Cow<'i, str>), u32>,
-    memory: Held,
+    table: Held,
+    texts: Held,
 }
 
 impl<'i> Words<'i> {
     fn add(&mut self, place: usize, word: Cow<'i, str>) -> Result<(), String> {
         if self.counts.len() == self.counts.capacity() {
-            // A table that grows is twice as large, and a copy of what it was.
+            // A table that grows is twice as large, and both are there until all is copied.
             let slots = (self.counts.capacity() * 2).max(64);
-            self.memory.grow(slots * size_of::<((usize, Cow<'i, str>), u32)>())?;
+            let before = std::mem::replace(&mut self.table, Held::of(slots * size_of::<((usize, Cow<'i, str>), u32)>())?);
+            self.counts.reserve(1);
+            drop(before);
         }
         let owned = if let Cow::Owned(text) = &word { text.len() } else { 0 };
         match self.counts.entry((place, word)) {
             Entry::Occupied(mut count) => *count.get_mut() = count.get().saturating_add(1),
             Entry::Vacant(new) => {
-                self.memory.grow(owned)?;
+                self.texts.grow(owned)?;
                 new.insert(1);
             }
         }

@@ -181,11 +181,8 @@ impl AggregateUDFImpl for KqlAggregate {
     }
 }
 
-/// What a state is counted for, as many times: the state of all rows is copied into a column, and that into a scalar, of which one
-/// is there beside the other.
-const COPIES_OF_ALL: usize = 3;
-/// The same of states of groups: each is copied into a column when its group leaves.
-const COPIES_OF_GROUP: usize = 2;
+/// What a state is counted for, as many times: it is copied into a column when its group leaves.
+const COPIES: usize = 2;
 
 /// The state of all rows, for a summary without keys.
 #[derive(Debug)]
@@ -230,7 +227,7 @@ impl Accumulator for SingleGroup {
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + COPIES_OF_ALL * self.state.as_ref().map_or(0, |state| state.size())
+        size_of_val(self) + COPIES * self.state.as_ref().map_or(0, |state| state.size())
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
@@ -379,7 +376,7 @@ impl GroupsAccumulator for Groups {
 
     fn size(&self) -> usize {
         size_of_val(self)
-            + COPIES_OF_GROUP * self.total
+            + COPIES * self.total
             + self.states.capacity() * size_of::<Box<dyn Accumulate>>()
             + self.sizes.capacity() * size_of::<usize>()
             + self.touched.capacity() * size_of::<usize>()
