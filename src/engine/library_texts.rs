@@ -12,6 +12,8 @@ const OFFSET_OVERFLOW: &str = "offset overflow";
 const SCHEMA_ERROR: &str = "Schema error: ";
 /// DataFusion 55.2, `SchemaError::FieldNotFound`: what stands between its message and the list of all columns.
 const VALID_FIELDS: &str = "\nValid fields are";
+/// DataFusion 55.2, `SchemaError::FieldNotFound`: advice to change a setting that nobody can change here.
+const SETTING: &str = " or disable the datafusion.sql_parser.enable_ident_normalization configuration";
 /// DataFusion 55.2, `SessionState::statement_to_plan`: what stands before and behind the name of a table that is not there.
 const NO_TABLE: [&str; 2] = ["table '", "' not found"];
 
@@ -47,7 +49,7 @@ pub(super) fn is_offset_overflow(err: &ArrowError) -> bool {
 /// The message without the list of all columns, which is long for wide tables; the nearest name stands before it.
 pub(super) fn without_columns(err: &DataFusionError) -> String {
     let text = err.strip_backtrace();
-    text.split(VALID_FIELDS).next().unwrap_or_default().trim_start_matches(SCHEMA_ERROR).to_owned()
+    text.split(VALID_FIELDS).next().unwrap_or_default().trim_start_matches(SCHEMA_ERROR).replace(SETTING, "")
 }
 
 /// The name of the table that a query names and that is not there, without its catalog and schema.
@@ -89,6 +91,9 @@ mod tests {
         let text = without_columns(&err);
         assert!(text.starts_with("No field named dration") && text.contains("duration") && !text.contains("other"), "{text}");
         assert_eq!(missing_table(&err), None);
+        let err = failure("SELECT fOO FROM (VALUES (1, 2)) AS t(\"Foo\", foo2)").await;
+        assert!(err.to_string().contains(SETTING), "{err}");
+        assert!(!without_columns(&err).contains("configuration"), "{err}");
         let err = failure("SELECT [1]").await;
         assert!(unsupported(&err.to_string()).is_some_and(|(what, _)| what.contains("arrays")), "{err}");
         let outer = "SELECT * FROM (VALUES (1)) AS t(a), LATERAL (SELECT t.a + 1 AS s) AS l WHERE l.s = 3";

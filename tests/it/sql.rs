@@ -1,10 +1,5 @@
 //! SQL over the sample lake and over files: what reaches the scan, what SQL says of the lake, tables of files.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, Int64Array};
-
-use super::foreign_columns;
 use super::support::{csv_rows, run_in, sample_lake};
 
 fn one(run: &str) -> String {
@@ -418,13 +413,6 @@ fn columns_of_one_name_are_kept_apart_in_every_format() {
     for file in ["both.parquet", "both.ndjson"] {
         assert_eq!(run(&["query", "--table", &format!("T={file}"), "T | project b, ['b:1']"]), "b,b:1\n2,3\n", "{file}");
     }
-    // A file of another program may have them: only one of them could be read.
-    let twice = |name| (name, Arc::new(Int64Array::from(vec![1])) as ArrayRef);
-    foreign_columns::write(&dir.path().join("twice.parquet"), vec![twice("dup"), twice("dup")]);
-    run_in(dir.path(), &["query", "--table", "T=twice.parquet", "T"])
-        .exits(2)
-        .says("twice.parquet")
-        .says("two columns of the name 'dup'");
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit};
-use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
-    Volatility,
+    ColumnarValue, Expr, ExprSchemable, GetFieldAccess, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    TypeSignature, Volatility, lit,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
@@ -20,6 +20,7 @@ use kqlake_kql::functions::Registry;
 use kqlake_kql::{Argument, ScalarCall, bind_scalar, parameter};
 use kqlake_value::columns::{ColumnReader, field_type, noted_type, stored_field, to_value};
 use kqlake_value::json::path_text::{self, Root, StepText};
+use kqlake_value::texts::is_text;
 use kqlake_value::{Type, Value};
 
 /// What the names of KQL's functions begin with in SQL.
@@ -303,6 +304,22 @@ fn operand(e: &Expr, schema: &DFSchema) -> Result<Operand> {
 }
 
 impl ExprPlanner for Operators {
+    /// `bag['key']` and `list[0]` are what `->` is.
+    fn plan_field_access(&self, expr: RawFieldAccessExpr, schema: &DFSchema) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        let key = match &expr.field_access {
+            GetFieldAccess::NamedStructField { name } => lit(name.clone()),
+            GetFieldAccess::ListIndex { key } => key.as_ref().clone(),
+            GetFieldAccess::ListRange { .. } => {
+                return plan_err!("a range of places in brackets is not supported in SQL; KQL has array_slice");
+            }
+        };
+        if !is_text(expr.expr.to_field(schema)?.1.data_type()) {
+            return plan_err!("brackets lead into a dynamic or its text only, and `{}` is neither", expr.expr);
+        }
+        let function = Arc::new(KqlCall::function("->", Meaning::Path { as_text: false }, self.now_us));
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr.expr, key]))))
+    }
+
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let called = |name: &str, meaning, left: Expr, right: Expr| {
             let function = Arc::new(KqlCall::function(name, meaning, self.now_us));
