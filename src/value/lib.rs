@@ -31,6 +31,7 @@ mod types;
 mod value;
 
 pub use self::json_form::json_of;
+pub use self::parse::decimal_of_real;
 pub use self::ticks::*;
 pub use self::types::{Column, Type};
 pub use self::value::*;

@@ -13,12 +13,6 @@ pub fn decimal(scaled: i128) -> Option<i128> {
     (-MAX_DECIMAL..=MAX_DECIMAL).contains(&scaled).then_some(scaled)
 }
 
-/// A real as a decimal: that of its shortest text, so that 0.1 becomes exactly 0.1. `None` for what is no number or is beyond the
-/// range.
-pub fn decimal_of_real(v: f64) -> Option<i128> {
-    crate::parse::decimal(&format!("{v:e}"))
-}
-
 /// The real that stands for all that are equal where rows are grouped: one NaN, whatever its sign and bits, and one zero.
 pub fn real_key(v: f64) -> f64 {
     if v.is_nan() {

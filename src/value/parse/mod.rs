@@ -10,7 +10,7 @@ mod numbers;
 pub mod timespans;
 
 pub use self::datetimes::text as datetime;
-pub use self::numbers::{RealForm, decimal, hex_digits, int, is_number, long, real, real_of};
+pub use self::numbers::{RealForm, decimal, decimal_of_real, hex_digits, int, is_number, long, real, real_of};
 
 /// What some writers put before a text in UTF-8: U+FEFF.
 pub const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];

@@ -115,6 +115,12 @@ pub fn decimal(text: &str) -> Option<i128> {
     crate::decimal(if negative { -value } else { value })
 }
 
+/// A real as a decimal: that of its shortest text, so that 0.1 becomes exactly 0.1. `None` for what is no number or is beyond the
+/// range.
+pub fn decimal_of_real(v: f64) -> Option<i128> {
+    decimal(&format!("{v:e}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

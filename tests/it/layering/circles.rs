@@ -365,14 +365,32 @@ fn no_files_import_each_other_in_a_circle() {
     assert!(found.is_empty(), "{found}");
 }
 
-/// What the files of each folder import of folders that neither enclose it nor are enclosed by it, by the folders' names.
+/// The modules that a file declares for tests alone, in files of their own.
+fn test_modules(text: &str) -> BTreeSet<String> {
+    let tokens = tokens(text);
+    let declared = tokens.windows(10).filter_map(|window| match window {
+        ["#", "[", "cfg", "(", "test", ")", "]", "mod", name, ";"] => Some((*name).to_owned()),
+        _ => None,
+    });
+    declared.collect()
+}
+
+/// What the files of each folder import of folders that neither enclose it nor are enclosed by it, by the folders' names. Files of
+/// tests do not count.
 fn folders(files: &BTreeMap<Module, PathBuf>) -> Imports {
+    let is_test = |module: &Module| {
+        let parent = module.split_last().and_then(|(name, parent)| Some((name, files.get(parent)?)));
+        parent.is_some_and(|(name, file)| {
+            let text = std::fs::read_to_string(file).expect("a source file");
+            test_modules(&text).contains(name)
+        })
+    };
     let folder = |module: &Module| -> Module {
         let parts = files[module].parent().expect("a folder").components();
         parts.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()
     };
     let mut imported = Imports::new();
-    for (from, targets) in imports(files) {
+    for (from, targets) in imports(files).into_iter().filter(|(from, _)| !is_test(from)) {
         for (to, paths) in targets {
             let (from, to) = (folder(&from), folder(&to));
             imported.entry(to.clone()).or_default();
