@@ -142,7 +142,9 @@ mod tests {
     #[test]
     fn what_runs_often_is_reported_now_and_then() {
         let often = OFTEN.as_micros() as i64;
-        assert!(!is_reported(None, 5) && is_reported(Some(5), 5) && is_reported(Some(5), often) && !is_reported(Some(5), often + 5));
+        assert!(
+            !is_reported(None, 5) && is_reported(Some(5), 5) && is_reported(Some(5), often) && !is_reported(Some(5), often + 5)
+        );
         assert!(!is_reported(Some(5), 4), "a clock that went back");
     }
 

@@ -89,7 +89,7 @@ async fn after_a_fault_at_a_later_commit_the_finished_files_are_known_and_the_fa
 fn a_file_without_content_is_no_failure() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     fs::write(dir.path().join("none.ndjson"), "").expect("a file");
-    fs::write(dir.path().join("odd.ndjson"), "{\"itemType\":\"trace\"}\n").expect("a file");
+    fs::write(dir.path().join("odd.ndjson"), "{\"odd\":1}\n").expect("a file");
     run_in(dir.path(), &["--lake", "lake", "import", "--from", "none.ndjson", "odd.ndjson"]).exits(5);
     let states = query(dir.path(), "ImportLedger | project state, unit | sort by state asc");
     assert_eq!(states.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["empty", "unknown"], "{states:?}");
