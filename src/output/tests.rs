@@ -197,5 +197,5 @@ fn a_drawn_table_sends_nothing_that_a_terminal_obeys() {
         sink.rows(&batch).unwrap();
     }
     let text = String::from_utf8(bytes).unwrap();
-    assert!(text.contains(r"| a\u{1b}]0;x\u{7}<br>b\u{202e} | c |") && !text.contains('\u{1b}'), "{text}");
+    assert!(text.contains(r"| a\u{1b}\]0;x\u{7}<br>b\u{202e} | c |") && !text.contains('\u{1b}'), "{text}");
 }
