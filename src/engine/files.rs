@@ -16,6 +16,7 @@ use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTable
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, cast, lit};
 use datafusion::prelude::SessionContext;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use url::Url;
 
 use crate::error::{Error, Result};
@@ -83,7 +84,12 @@ async fn open(path: &Path, session: &SessionContext) -> Result<Arc<dyn TableProv
             });
             Some(read.await.map_err(|err| failed(err.to_string()))?.map_err(failed)?)
         }
-        false => None,
+        false => {
+            let file = real.clone();
+            let named = tokio::task::spawn_blocking(move || columns_named_once(&file));
+            named.await.map_err(|err| failed(err.to_string()))?.map_err(failed)?;
+            None
+        }
     };
     let url = Url::from_file_path(&real).map_err(|()| failed("its path is no address".to_owned()))?;
     let url = ListingTableUrl::parse(url).map_err(|err| failed(err.strip_backtrace()))?;
@@ -140,6 +146,16 @@ fn named_once(path: &Path, delimiter: u8) -> std::result::Result<(), String> {
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_path(path).map_err(|err| err.to_string())?;
     let header = reader.byte_headers().map_err(|err| err.to_string())?;
     distinct(header.iter())
+}
+
+/// Refuses Parquet files with two columns of one name, of which the library would take one. What is no Parquet is the library's to
+/// refuse.
+fn columns_named_once(path: &Path) -> std::result::Result<(), String> {
+    let file = std::fs::File::open(path).map_err(|err| err.to_string())?;
+    match ParquetRecordBatchReaderBuilder::try_new(file) {
+        Ok(reader) => distinct(reader.schema().fields().iter().map(|field| field.name().as_bytes())),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Refuses names of which one comes twice: only one of its columns could be asked for.

@@ -107,6 +107,13 @@ fn what_comes_late_in_a_file_is_no_less_there() {
         write("twice.csv", format!("{header}\n1,7,8\n"));
         run_in(dir.path(), &["query", "--table", "X=twice.csv", "X"]).exits(2).says("twice.csv").says(said);
     }
+    let column = |n: i64| std::sync::Arc::new(arrow::array::Int64Array::from(vec![n])) as arrow::array::ArrayRef;
+    super::foreign_columns::write(
+        &dir.path().join("twice.parquet"),
+        vec![("a", column(1)), ("dup", column(7)), ("dup", column(8))],
+    );
+    let twice = run_in(dir.path(), &["query", "--table", "X=twice.parquet", "X"]);
+    twice.exits(2).says("twice.parquet").says("two columns of the name 'dup'");
     // Whatever year a time is in, and however many digits its seconds have.
     write("times.csv", "t,s\n2020-01-01T10:11:12.123456Z,\"a\nb\"\n9999-12-31T00:00:00Z,\n0001-01-01T00:00:00.5Z,c\n".to_owned());
     let times = csv_rows(&query("times.csv", "X | project gettype(t), year = getyear(t), s"));
