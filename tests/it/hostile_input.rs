@@ -112,8 +112,8 @@ fn malformed_quotes_cost_their_row_and_no_other() {
             ]);
             let expected = [["a2", "ok"], ["a5", "two\nlines, \"quoted\""], ["a6", "pl\"ain"]];
             assert_eq!(csv_rows(&found.exits(0).out)[1..], expected, "{lake}");
-            let aside = fs::read_dir(dir.path().join(&lake).join("_quarantine")).expect("a folder").next().expect("a run");
-            let packed = fs::read(aside.expect("a run").path().join("q.csv.ndjson.gz")).expect("records quarantined");
+            let aside = super::quarantine::run_folder(&dir.path().join(&lake));
+            let packed = fs::read(aside.join("q.csv.ndjson.gz")).expect("records quarantined");
             let aside = io::read_to_string(flate2::read::GzDecoder::new(packed.as_slice())).expect("UTF-8");
             // The first line is about the file.
             let lines_aside = aside.lines().skip(1);
