@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
-use axum::response::IntoResponse as _;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use kqlake_value::clock::FixedClock;
 use url::Url;
@@ -36,17 +36,27 @@ async fn service(most: i64) -> (Url, Arc<AtomicUsize>) {
         let last = to - i64::from(to_rest == 0);
         let hours: Vec<i64> = (first..=last).collect();
         let rows: Vec<Value> = hours.iter().take(most as usize).map(|hour| json!([hour])).collect();
-        let mut answer = json!({ "tables": [{ "name": "PrimaryResult", "columns": [{ "name": "hour" }], "rows": rows }] });
-        if hours.len() as i64 > most {
-            answer["error"] = json!({ "code": "PartialError", "message": "(E_QUERY_RESULT_SET_TOO_LARGE)" });
-        }
-        (StatusCode::OK, [("content-type", "application/json")], answer.to_string()).into_response()
+        answered(&rows, hours.len() as i64 > most)
     };
-    let router = Router::new().route("/v1/apps/{app}/query", post(answer));
+    let url = served(Router::new().route("/v1/apps/{app}/query", post(answer))).await;
+    (url, asked)
+}
+
+/// An answer with rows of hours, and with what the service says where it left some out.
+fn answered(rows: &[Value], is_cut: bool) -> Response {
+    let mut answer = json!({ "tables": [{ "name": "PrimaryResult", "columns": [{ "name": "hour" }], "rows": rows }] });
+    if is_cut {
+        answer["error"] = json!({ "code": "PartialError", "message": "(E_QUERY_RESULT_SET_TOO_LARGE)" });
+    }
+    (StatusCode::OK, [("content-type", "application/json")], answer.to_string()).into_response()
+}
+
+/// Where a service answers from now on.
+async fn served(router: Router) -> Url {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (url, asked)
+    url
 }
 
 fn slices(url: &Url) -> Slices {
@@ -139,16 +149,9 @@ async fn one_part_with_too_many_rows_keeps_no_others_from_coming() {
         let inside = |at: &i64| (from..to).contains(at);
         let many = inside(&(start + 5_000_000));
         let rows: Vec<Value> = [start, start + 8_000_000].iter().filter(|at| inside(at)).map(|at| json!([at - start])).collect();
-        let mut answer = json!({ "tables": [{ "name": "PrimaryResult", "columns": [{ "name": "hour" }], "rows": rows }] });
-        if many {
-            answer["error"] = json!({ "code": "PartialError", "message": "(E_QUERY_RESULT_SET_TOO_LARGE)" });
-        }
-        (StatusCode::OK, [("content-type", "application/json")], answer.to_string()).into_response()
+        answered(&rows, many)
     };
-    let router = Router::new().route("/v1/apps/{app}/query", post(answer));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    let url = served(Router::new().route("/v1/apps/{app}/query", post(answer))).await;
     let slices = slices(&url);
     let listing = slices.list(Some(json!({ "until": NOW, "since": 0 }))).await.unwrap();
     let Body::Stream(mut body) = slices.open(&listing.units[1]).await.unwrap().body else { panic!("no stream") };
