@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::DataFusionError;
@@ -22,7 +23,7 @@ use super::lower::{LowerError, Lowering};
 use super::room::with_room;
 use super::scans::{ScanCatalog, ScanTable};
 use kqlake_syntax::diagnostics::{Diagnostic, Severity};
-use kqlake_value::text_column::with_text_budget;
+use kqlake_value::text_column::{MAX_TEXT, with_text_budget};
 use kqlake_value::{Column, Type, columns};
 
 /// What a query is planned in.
@@ -273,7 +274,21 @@ async fn fetch(
         memory.try_grow(get_record_batch_memory_size(&batch))?;
         batches.push(in_ticks(&batch, &request.rel)?);
     }
-    Ok(batches)
+    in_one_piece(batches, memory)
+}
+
+/// The same rows as one batch, which is what plugins take: they would copy several, and both would be there until they end.
+fn in_one_piece(batches: Vec<RecordBatch>, memory: &MemoryReservation) -> Result<Vec<RecordBatch>, PlanError> {
+    let [first, _, ..] = batches.as_slice() else { return Ok(batches) };
+    let bytes: usize = batches.iter().map(get_record_batch_memory_size).sum();
+    // Where there is no room for both, or for the text in one column, who wants one piece says so.
+    if bytes > MAX_TEXT || memory.try_grow(bytes).is_err() {
+        return Ok(batches);
+    }
+    let all = concat_batches(&first.schema(), &batches).map_err(DataFusionError::from)?;
+    drop(batches);
+    memory.try_shrink(2 * bytes - get_record_batch_memory_size(&all).min(2 * bytes))?;
+    Ok(vec![all])
 }
 
 /// Rows with their datetimes as ticks, whatever form the plan gave them.

@@ -97,6 +97,76 @@ impl Drop for Held {
     }
 }
 
+/// A list whose memory counts.
+#[derive(Debug)]
+pub(crate) struct CountedVec<T> {
+    items: Vec<T>,
+    memory: Held,
+}
+
+impl<T> Default for CountedVec<T> {
+    fn default() -> Self {
+        CountedVec { items: Vec::new(), memory: Held::default() }
+    }
+}
+
+impl<T> CountedVec<T> {
+    /// Appends an item.
+    ///
+    /// # Errors
+    /// There is no memory for more.
+    pub(crate) fn push(&mut self, item: T) -> Result<(), String> {
+        self.room_for(1)?;
+        self.items.push(item);
+        Ok(())
+    }
+
+    /// Appends all these items.
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    pub(crate) fn append(&mut self, items: &[T]) -> Result<(), String>
+    where
+        T: Clone,
+    {
+        self.room_for(items.len())?;
+        self.items.extend_from_slice(items);
+        Ok(())
+    }
+
+    fn room_for(&mut self, more: usize) -> Result<(), String> {
+        let needed = self.items.len() + more;
+        if needed > self.items.capacity() {
+            let capacity = needed.max(2 * self.items.capacity()).max(4);
+            // Both are there until all is copied.
+            let memory = Held::of(capacity * size_of::<T>())?;
+            self.items.reserve_exact(capacity - self.items.len());
+            self.memory = memory;
+        }
+        Ok(())
+    }
+}
+
+impl<T> std::ops::Deref for CountedVec<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.items
+    }
+}
+
+impl<T> std::ops::DerefMut for CountedVec<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.items
+    }
+}
+
+/// Bytes of a hash table of so many entries of a type, with those of the one that it grows out of.
+pub(crate) fn table_bytes<E>(entries: usize) -> usize {
+    // Tables are seven eighths full at most, and have a byte more a slot.
+    (entries * 8 / 7).next_power_of_two() * (size_of::<E>() + 1) * 3 / 2
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -123,6 +193,20 @@ mod tests {
             (held.grow(20).is_err(), Held::of(1).is_err())
         });
         assert!(matches!(refused, Err(DataFusionError::ResourcesExhausted(_))), "{refused:?}");
+        assert_eq!(pool.reserved(), 0);
+        let list = with_room(&memory, || {
+            let mut list = CountedVec::default();
+            (0..4u64).for_each(|n| list.push(n).unwrap());
+            (pool.reserved(), list.iter().sum::<u64>())
+        });
+        assert_eq!(list.unwrap().0, (33, 6));
+        let list = with_room(&memory, || {
+            let mut list = CountedVec::default();
+            list.append(&[0u64; 4]).unwrap();
+            // Nine numbers would take 72 bytes beside the 32 that are there.
+            (list.append(&[4; 5]).is_err(), list.len())
+        });
+        assert!(matches!(list, Err(DataFusionError::ResourcesExhausted(_))), "{list:?}");
         assert_eq!(pool.reserved(), 0);
         // Elsewhere nothing is counted.
         assert!(Held::of(1 << 40).is_ok());

@@ -277,7 +277,7 @@ impl Binder<'_> {
     }
 
     /// Refuses a value of rows that differ from one sub-query of `partition` or `mv-apply` to the next: it is asked for once.
-    fn answers_one_sub_query(&mut self, rel: &Rel, span: Span) -> Bind<()> {
+    pub(super) fn answers_one_sub_query(&mut self, rel: &Rel, span: Span) -> Bind<()> {
         if rel.hidden.iter().any(|h| matches!(h.role, HiddenRole::Key)) {
             let message = "a value of the rows of one sub-query of partition or mv-apply is not supported";
             self.not_run(
@@ -286,30 +286,6 @@ impl Binder<'_> {
             )?;
         }
         Ok(())
-    }
-
-    /// The values of a tabular expression's first column.
-    pub(super) fn first_column(&mut self, rel: Rel, span: Span) -> Bind<Vec<BoundExpr>> {
-        let Some(first) = rel.columns.first().cloned() else {
-            return self.error(code::TYPE, span, "a table without columns cannot be a list");
-        };
-        self.answers_one_sub_query(&rel, span)?;
-        let Some(batches) = self.rows_of(rel, None)? else {
-            return Ok(vec![BoundExpr::new(BoundKind::Unknown, first.ty, span)]);
-        };
-        let mut values = Vec::new();
-        for batch in &batches {
-            for row in 0..batch.num_rows() {
-                let value = value_at(batch.column(0).as_ref(), first.ty, row);
-                match value {
-                    Value::Dynamic(kqlake_value::Json::Array(items)) => {
-                        values.extend(items.into_iter().map(|j| BoundExpr::literal(Value::Dynamic(j), Type::Dynamic, span)))
-                    }
-                    value => values.push(BoundExpr::literal(value, first.ty, span)),
-                }
-            }
-        }
-        Ok(values)
     }
 
     /// The names of a table's columns, as an array.

@@ -1,12 +1,20 @@
 //! Lists: `in`, `!in`, `in~`, `!in~`, `has_any`, `has_all`.
 
+use arrow::record_batch::RecordBatch;
+
 use super::expr::ExprContext;
 use super::ops::dynamic_text;
 use super::{Bind, Binder};
 use crate::bound::*;
+use crate::functions::constants::value_at;
+use crate::functions::interner::Interner;
+use crate::room::Held;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Json, Type, Value};
+
+/// Bytes that a value of a list takes in the query and its plans, beside its text.
+const LISTED: usize = 1_000;
 
 impl Binder<'_> {
     /// `in`, `has_any`, `has_all`
@@ -33,6 +41,50 @@ impl Binder<'_> {
         }
         let left = self.scalar(left, ctx)?;
         self.list_of(op, left, items, ctx, span)
+    }
+
+    /// The different values of a tabular expression's first column.
+    fn first_column(&mut self, rel: Rel, span: Span) -> Bind<Vec<BoundExpr>> {
+        let Some(first) = rel.columns.first().cloned() else {
+            return self.error(code::TYPE, span, "a table without columns cannot be a list");
+        };
+        self.answers_one_sub_query(&rel, span)?;
+        let Some(batches) = self.rows_of(rel, None)? else {
+            return Ok(vec![BoundExpr::new(BoundKind::Unknown, first.ty, span)]);
+        };
+        match self.listed(&batches, &first, span) {
+            Ok(values) => Ok(values),
+            Err(message) => self.error(code::LIMIT, span, message),
+        }
+    }
+
+    /// The values of the first column of these rows, each once: a list with as many terms as values.
+    fn listed(&self, batches: &[RecordBatch], first: &BoundColumn, span: Span) -> Result<Vec<BoundExpr>, String> {
+        let mut seen = Interner::default();
+        let mut memory = Held::default();
+        let mut values = Vec::new();
+        let mut add = |value: Value, ty: Type| {
+            let (mut text, before) = (String::new(), seen.len());
+            let value_ref = value.as_ref(&mut text);
+            if seen.number([value_ref])? as usize == before {
+                memory.grow(LISTED + value_ref.as_str().map_or(0, str::len))?;
+                values.push(BoundExpr::literal(value, ty, span));
+            }
+            Ok::<_, String>(())
+        };
+        for batch in batches {
+            for row in 0..batch.num_rows() {
+                match value_at(batch.column(0).as_ref(), first.ty, row) {
+                    Value::Dynamic(kqlake_value::Json::Array(items)) => {
+                        items.into_iter().try_for_each(|item| add(Value::Dynamic(item), Type::Dynamic))?;
+                    }
+                    value => add(value, first.ty)?,
+                }
+            }
+        }
+        // The list is part of the query.
+        memory.keep();
+        Ok(values)
     }
 
     fn list_of(&mut self, op: ListOp, left: BoundExpr, items: &[Expr], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {

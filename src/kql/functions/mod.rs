@@ -10,6 +10,7 @@ pub(crate) mod constants;
 pub(crate) mod externaldata;
 pub(crate) mod folding;
 pub(crate) mod ingestion_mapping;
+pub(crate) mod interner;
 pub(crate) mod ip_location;
 pub(crate) mod kernels;
 pub(crate) mod make_series;

@@ -36,6 +36,7 @@ use super::sources::{inner_name, scan_of};
 use super::{Lower, Lowering, Node, OrderKey, named, steps, ticks};
 use crate::bound::{ColId, Rel};
 use crate::computation::{Compute, RowStream};
+use crate::room::with_room;
 use kqlake_value::columns::arrow_type;
 
 /// What an operator makes of one batch, piece by piece.
@@ -215,22 +216,27 @@ impl Running {
             }
             let failed = |message| DataFusionError::Execution(format!("{}: {message}", self.name));
             let Some(input) = &mut self.input else {
-                let more = self.rows.more().map_err(failed)?;
+                let (more, made) = with_room(&self.memory, || self.rows.more())?;
+                drop(made);
+                let more = more.map_err(failed)?;
+                self.memory.try_resize(self.rows.held())?;
                 return Ok(more.map(|batch| (batch, self)));
             };
             // A batch on its way, and what is made of it, are nobody's: only rows that stay behind count.
             let mut passing = 0;
-            let made = match input.next().await {
+            // What the work itself takes and gives back counts while it runs.
+            let (made, work) = match input.next().await {
                 Some(batch) => {
                     let batch = batch?;
                     passing = 2 * get_record_batch_memory_size(&batch);
-                    self.rows.push(batch)
+                    with_room(&self.memory, || self.rows.push(batch))?
                 }
                 None => {
                     self.input = None;
-                    self.rows.finish()
+                    with_room(&self.memory, || self.rows.finish())?
                 }
             };
+            drop(work);
             self.ready.extend(made.map_err(failed)?);
             self.memory.try_resize(self.rows.held().saturating_sub(passing))?;
         }
@@ -377,7 +383,9 @@ impl ExecutionPlan for ComputeExec {
                     (_, input) => {
                         let all = async move {
                             let batches = collected(input, &memory).await?;
-                            let out = op.run(batches).map_err(failed)?;
+                            let (out, work) = with_room(&memory, || op.run(batches))?;
+                            let out = out.map_err(failed)?;
+                            drop(work);
                             memory.try_resize(out.iter().map(get_record_batch_memory_size).sum())?;
                             // The memory is the result's until the last batch of it is out.
                             let held = out.into_iter().map(move |batch| {

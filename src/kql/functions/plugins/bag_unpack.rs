@@ -1,11 +1,10 @@
 //! bag_unpack: the properties of a bag as columns.
 
-use std::collections::HashSet;
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeMap, HashSet};
 
-use arrow::array::{Array as _, ArrayRef};
+use arrow::array::ArrayRef;
 
-use super::table::{PluginInput, RowTable};
+use super::table::{PluginInput, RowTable, cell_bytes};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::functions::ArgType;
 use crate::room::Held;
@@ -58,15 +57,90 @@ fn type_of(part: &str) -> Option<Type> {
     }
 }
 
-/// A property as it is found in the rows.
-#[derive(Default)]
-struct Slot<'a> {
-    ty: Option<Type>,
-    values: Vec<(usize, &'a str)>,
+/// The properties of the bags by their columns' names: the type of each, none where all of its values are null.
+type Properties = BTreeMap<String, Option<Type>>;
+
+/// Bytes of a property beside its name and its values.
+const PROPERTY: usize = 512;
+
+/// The bags of a column, with the properties that are wanted under the names of their columns.
+struct Bags<'i> {
+    input: &'i PluginInput,
+    bag: usize,
+    prefix: &'i str,
+    ignored: HashSet<&'i str>,
 }
 
-/// Bytes of a property beside its values.
-const SLOT: usize = 256;
+impl<'i> Bags<'i> {
+    /// Calls `take` with the row, the column's name and the JSON text of each property, row by row.
+    fn each(&self, mut take: impl FnMut(usize, &str, &'i str) -> Result<(), String>) -> Result<(), String> {
+        let mut name = self.prefix.to_owned();
+        for row in 0..self.input.rows {
+            let ValueRef::Dynamic(text) = self.input.get(self.bag, row) else { continue };
+            for (key, part) in json::members(text).unwrap_or_default() {
+                let key = json::unescape(key);
+                if !self.ignored.contains(key.as_ref()) {
+                    name.truncate(self.prefix.len());
+                    name.push_str(&key);
+                    take(row, &name, part)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All properties with their types.
+    fn properties(&self, memory: &mut Held) -> Result<Properties, String> {
+        let mut properties = Properties::new();
+        self.each(|_, name, part| {
+            let ty = type_of(part);
+            match properties.get_mut(name) {
+                Some(known) => {
+                    *known = match (*known, ty) {
+                        (None, ty) | (ty, None) => ty,
+                        (Some(a), Some(b)) if a == b => Some(a),
+                        _ => Some(Type::Dynamic),
+                    };
+                }
+                None => {
+                    memory.grow(PROPERTY + name.len())?;
+                    properties.insert(name.to_owned(), ty);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(properties)
+    }
+
+    /// The columns of these properties, all of them filled in one walk over the bags.
+    fn columns(&self, properties: &Properties, memory: &mut Held) -> Result<BTreeMap<String, (Type, ArrayRef)>, String> {
+        // A cell of what is no text is null until its value comes.
+        memory.grow(properties.len() * self.input.rows * cell_bytes(ValueRef::Null))?;
+        let builder = |(name, ty): (&String, &Option<Type>)| {
+            let ty = ty.unwrap_or(Type::Dynamic);
+            (name.clone(), (ty, ColumnBuilder::new(ty, self.input.rows)))
+        };
+        let mut builders: BTreeMap<String, (Type, ColumnBuilder)> = properties.iter().map(builder).collect();
+        self.each(|row, name, part| {
+            let Some((ty, builder)) = builders.get_mut(name) else { return Ok(()) };
+            // A key that a bag has twice counts once.
+            if row < builder.len() {
+                return Ok(());
+            }
+            nulls_until(builder, row);
+            if matches!(ty, Type::String | Type::Dynamic) {
+                memory.grow(2 * part.len())?;
+            }
+            push(builder, *ty, part);
+            Ok(())
+        })?;
+        let finished = builders.into_iter().map(|(name, (ty, mut builder))| {
+            nulls_until(&mut builder, self.input.rows);
+            Ok((name, (ty, builder.finish()?)))
+        });
+        finished.collect()
+    }
+}
 
 fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let bag = column(args, 0)?;
@@ -83,88 +157,59 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     };
 
     let mut memory = Held::default();
-    let mut slots: BTreeMap<String, Slot<'_>> = BTreeMap::new();
-    for row in 0..input.rows {
-        let ValueRef::Dynamic(text) = input.get(bag, row) else { continue };
-        for (key, part) in json::members(text).unwrap_or_default() {
-            let key = json::unescape(key);
-            if ignored.contains(key.as_ref()) {
-                continue;
+    let bags = Bags { input, bag, prefix, ignored };
+    let mut properties = bags.properties(&mut memory)?;
+    for (i, own) in input.table_columns().iter().enumerate() {
+        if i == bag || !properties.contains_key(&own.name) {
+            continue;
+        }
+        match conflict {
+            Conflict::Error => {
+                return Err(format!("the bag has a property {0}, but there is a column {0} already", own.name));
             }
-            let name = format!("{prefix}{key}");
-            let slot = match slots.entry(name) {
-                Entry::Occupied(slot) => slot.into_mut(),
-                Entry::Vacant(slot) => {
-                    memory.grow(SLOT + slot.key().len())?;
-                    slot.insert(Slot::default())
-                }
-            };
-            slot.ty = match (slot.ty, type_of(part)) {
-                (None, ty) | (ty, None) => ty,
-                (Some(a), Some(b)) if a == b => Some(a),
-                _ => Some(Type::Dynamic),
-            };
-            if slot.values.len() == slot.values.capacity() {
-                let more = slot.values.len().max(4);
-                memory.grow(more * size_of::<(usize, &str)>())?;
-                slot.values.reserve_exact(more);
+            Conflict::Keep => {
+                properties.remove(&own.name);
             }
-            slot.values.push((row, part));
+            Conflict::Replace => {}
         }
     }
-
+    let mut unpacked = bags.columns(&properties, &mut memory)?;
     let mut columns: Vec<Column> = Vec::new();
     let mut arrays: Vec<ArrayRef> = Vec::new();
     for (i, own) in input.table_columns().iter().enumerate() {
-        let slot = if i == bag || conflict != Conflict::Keep { slots.remove(&own.name) } else { None };
-        match slot {
-            Some(_) if i != bag && conflict == Conflict::Error => {
-                return Err(format!("the bag has a property {0}, but there is a column {0} already", own.name));
-            }
-            Some(slot) => {
-                columns.push(Column::new(own.name.clone(), slot.ty.unwrap_or(Type::Dynamic)));
-                arrays.push(values(&slot, input.rows, &mut memory)?);
+        match unpacked.remove(&own.name) {
+            Some((ty, array)) => {
+                columns.push(Column::new(own.name.clone(), ty));
+                arrays.push(array);
             }
             None if i == bag => {}
             None => {
-                slots.remove(&own.name);
                 columns.push(own.clone());
                 arrays.push(ArrayRef::clone(input.array(i)));
             }
         }
     }
-    for (name, slot) in slots {
-        columns.push(Column::new(name, slot.ty.unwrap_or(Type::Dynamic)));
-        arrays.push(values(&slot, input.rows, &mut memory)?);
+    for (name, (ty, array)) in unpacked {
+        columns.push(Column::new(name, ty));
+        arrays.push(array);
     }
     RowTable::from_arrays(columns, arrays, input.rows)
 }
 
-/// A property's column.
-fn values(slot: &Slot<'_>, rows: usize, memory: &mut Held) -> Result<ArrayRef, String> {
-    let ty = slot.ty.unwrap_or(Type::Dynamic);
-    let mut builder = ColumnBuilder::new(ty, rows);
-    for (row, part) in &slot.values {
-        // A key that a bag has twice counts once.
-        if *row < builder.len() {
-            continue;
-        }
-        while builder.len() < *row {
-            builder.push_ref(ValueRef::Null);
-        }
-        match ty {
-            Type::Bool => builder.push_ref(if *part == "null" { ValueRef::Null } else { ValueRef::Bool(*part == "true") }),
-            Type::Long => builder.push_ref(part.parse().map_or(ValueRef::Null, ValueRef::Long)),
-            Type::Real => builder.push_ref(part.parse().map_or(ValueRef::Null, ValueRef::Real)),
-            Type::String if *part == "null" => builder.push_ref(ValueRef::Null),
-            Type::String => builder.push_ref(ValueRef::String(&json::unquote(part))),
-            _ => builder.push_ref(if *part == "null" { ValueRef::Null } else { ValueRef::Dynamic(part) }),
-        }
-    }
-    while builder.len() < rows {
+fn nulls_until(builder: &mut ColumnBuilder, row: usize) {
+    while builder.len() < row {
         builder.push_ref(ValueRef::Null);
     }
-    let array = builder.finish()?;
-    memory.grow(array.get_array_memory_size())?;
-    Ok(array)
+}
+
+/// Appends a property's value to a column of its type.
+fn push(builder: &mut ColumnBuilder, ty: Type, part: &str) {
+    match ty {
+        _ if part == "null" => builder.push_ref(ValueRef::Null),
+        Type::Bool => builder.push_ref(ValueRef::Bool(part == "true")),
+        Type::Long => builder.push_ref(part.parse().map_or(ValueRef::Null, ValueRef::Long)),
+        Type::Real => builder.push_ref(part.parse().map_or(ValueRef::Null, ValueRef::Real)),
+        Type::String => builder.push_ref(ValueRef::String(&json::unquote(part))),
+        _ => builder.push_ref(ValueRef::Dynamic(part)),
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::table::{Interner, PluginInput, RowTable, RowTableBuilder};
+use super::table::{PluginInput, RowTable, RowTableBuilder};
 use super::timeline::Axis;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::functions::ArgType;
-use crate::functions::codec::OwnedValue;
+use crate::functions::interner::Interner;
+use crate::room::CountedVec;
 use kqlake_value::format::json_text;
 use kqlake_value::{Column, Json, Type, Value, ValueRef};
 
@@ -78,16 +79,16 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let sequence = sequence(args, 7)?;
 
     let (mut ids, mut states) = (Interner::default(), Interner::default());
-    let mut events: Vec<(u32, i64, u32)> = Vec::new();
+    let mut events: CountedVec<(u32, i64, u32)> = CountedVec::default();
     for row in 0..input.rows {
         if let Some(t) = axis.point(input.get(time, row)).filter(|t| (start..=end).contains(t)) {
-            events.push((ids.number([input.get(id, row)])?, t, states.number([input.get(state, row)])?));
+            events.push((ids.number([input.get(id, row)])?, t, states.number([input.get(state, row)])?))?;
         }
     }
     events.sort_by_key(|e| (e.0, e.1));
     let wanted: Vec<Option<u32>> = sequence
         .iter()
-        .map(|s| (0..states.len() as u32).find(|n| states.tuple(*n).first().is_some_and(|v| is_state(v.as_ref(), s))))
+        .map(|s| (0..states.len() as u32).find(|n| states.tuple(*n).next().is_some_and(|v| is_state(v, s))))
         .collect();
 
     let mut found: BTreeMap<(i64, Option<u32>, Option<u32>), Vec<u32>> = BTreeMap::new();
@@ -121,10 +122,9 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     rows.sort_by_key(|((bin, ..), ids)| (*bin, std::cmp::Reverse(ids.len())));
     let mut output = RowTableBuilder::new(columns_of(&input.columns, args)?);
     let missing = if input.columns[state].ty == Type::String { ValueRef::String("") } else { ValueRef::Null };
-    let name = |n: Option<u32>| n.and_then(|n| states.tuple(n).first()).map_or(missing, OwnedValue::as_ref);
+    let name = |n: Option<u32>| n.and_then(|n| states.tuple(n).next()).unwrap_or(missing);
     for ((bin, before, behind), who) in rows {
-        let samples: Vec<Json> =
-            who.iter().take(SAMPLES).filter_map(|n| ids.tuple(*n).first()).map(|v| v.as_ref().to_json()).collect();
+        let samples: Vec<Json> = who.iter().take(SAMPLES).filter_map(|n| ids.tuple(*n).next()).map(ValueRef::to_json).collect();
         let samples = json_text(&Json::Array(samples));
         output.push([axis.value(bin), name(before), name(behind), ValueRef::Long(who.len() as i64), ValueRef::Dynamic(&samples)]);
     }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::funnel_sequence::{is_state, sequence};
-use super::table::{Interner, PluginInput, RowTable, RowTableBuilder};
+use super::table::{PluginInput, RowTable, RowTableBuilder};
 use super::timeline::Axis;
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::functions::ArgType;
+use crate::functions::interner::Interner;
+use crate::room::{CountedVec, Held};
 use kqlake_value::format::json_text;
 use kqlake_value::{Column, Json, Type, Value, ValueRef, parse};
 
@@ -69,12 +71,15 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
 
     let mut ids = Interner::default();
     // Which states of the sequence an event has; one state may appear in it twice.
-    let mut events: Vec<(u32, i64, Vec<bool>)> = Vec::new();
+    let mut events: CountedVec<(u32, i64, Vec<bool>)> = CountedVec::default();
+    let mut memory = Held::default();
     for row in 0..input.rows {
         if let Some(t) = axis.point(input.get(time, row)).filter(|t| (start..=end).contains(t)) {
             let states: Vec<bool> = sequence.iter().map(|s| is_state(input.get(state, row), s)).collect();
             if states.contains(&true) {
-                events.push((ids.number([input.get(id, row)])?, t, states));
+                // An allocation has sixteen bytes at least.
+                memory.grow(states.capacity().max(16))?;
+                events.push((ids.number([input.get(id, row)])?, t, states))?;
             }
         }
     }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::table::{Interner, PluginInput, RowTable, free_column_name};
+use super::table::{PluginInput, RowTable, free_column_name};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column};
 use crate::functions::ArgType;
+use crate::functions::interner::Interner;
+use crate::room::{CountedVec, Held};
 use kqlake_value::{Column, Value};
 
 const TABLE: PluginParam = PluginParam::req("LookupTable", ParamKind::Table);
@@ -126,31 +128,39 @@ fn mask(bits: u128, prefix: u8) -> u128 {
     if prefix == 0 { 0 } else { bits & (u128::MAX << (128 - prefix)) }
 }
 
+/// Bytes of a range of the lookup table: its slot in a table that grows, and its rows.
+const RANGE: usize = 256;
+
 fn run(input: &PluginInput, args: &[PluginArg], v6: bool) -> Result<RowTable, String> {
     let call = call(&input.columns, args)?;
     let lookup = PluginInput::new(call.lookup, call.lookup.columns.len())?;
+    let mut memory = Held::default();
     let mut keys = Interner::default();
     // Rows of the lookup table by prefix length, then by extra keys and masked bits.
     let mut ranges: BTreeMap<u8, HashMap<(u32, u128), Vec<u32>>> = BTreeMap::new();
     for row in 0..lookup.rows {
         if let Some((bits, prefix)) = lookup.get(call.key, row).as_str().and_then(|text| parse(text, v6)) {
             let key = keys.number(call.extra.iter().map(|(_, there)| lookup.get(*there, row)))?;
+            memory.grow(RANGE)?;
             ranges.entry(prefix).or_default().entry((key, bits)).or_default().push(row as u32);
         }
     }
-    let (mut own_rows, mut there_rows): (Vec<Option<u32>>, Vec<Option<u32>>) = (Vec::new(), Vec::new());
+    let (mut own_rows, mut there_rows): (CountedVec<Option<u32>>, CountedVec<Option<u32>>) = Default::default();
     for row in 0..input.rows {
         let before = own_rows.len();
         if let Some((bits, prefix)) = input.get(call.source, row).as_str().and_then(|text| parse(text, v6)) {
             let key = keys.number(call.extra.iter().map(|(own, _)| input.get(*own, row)))?;
             for (length, rows) in &ranges {
-                let mut take = |found: &[u32]| {
-                    own_rows.extend(found.iter().map(|_| Some(row as u32)));
-                    there_rows.extend(found.iter().map(|r| Some(*r)));
+                let mut take = |found: &[u32]| -> Result<(), String> {
+                    for there in found {
+                        own_rows.push(Some(row as u32))?;
+                        there_rows.push(Some(*there))?;
+                    }
+                    Ok(())
                 };
                 if *length <= prefix {
                     if let Some(found) = rows.get(&(key, mask(bits, *length))) {
-                        take(found);
+                        take(found)?;
                     }
                 } else {
                     // The row itself holds a range, wider than these.
@@ -161,13 +171,13 @@ fn run(input: &PluginInput, args: &[PluginArg], v6: bool) -> Result<RowTable, St
                         .copied()
                         .collect();
                     found.sort_unstable();
-                    take(&found);
+                    take(&found)?;
                 }
             }
         }
         if before == own_rows.len() && call.unmatched {
-            own_rows.push(Some(row as u32));
-            there_rows.push(None);
+            own_rows.push(Some(row as u32))?;
+            there_rows.push(None)?;
         }
     }
     let own = (0..input.visible).map(|c| input.take(c, &own_rows)).collect::<Result<Vec<_>, _>>()?;

@@ -4,9 +4,11 @@
 //! at: those that no further item fits without losing a row. They are enumerated as in T. Uno and others, "LCM: An Efficient
 //! Algorithm for Enumerating Frequent Closed Item Sets" (2003).
 
-use super::table::{Interner, PluginInput, RowTableBuilder};
+use super::table::{PluginInput, RowTableBuilder};
 use super::{PluginArg, column, constant};
 use crate::functions::codec::OwnedValue;
+use crate::functions::interner::Interner;
+use crate::room::{CountedVec, Held};
 use kqlake_value::{Column, Type, Value, ValueRef};
 
 /// Patterns that one search may find; what is found first is kept.
@@ -28,7 +30,7 @@ pub(super) struct Item {
     pub column: usize,
     /// Its value.
     pub value: OwnedValue,
-    rows: Vec<u32>,
+    rows: CountedVec<u32>,
 }
 
 /// The rows as items.
@@ -42,6 +44,7 @@ pub(super) struct Items {
     pub weights: Vec<f64>,
     /// For each row, its items.
     by_row: Vec<Vec<usize>>,
+    _memory: Held,
 }
 
 impl Items {
@@ -54,29 +57,44 @@ impl Items {
         let mut items = Vec::new();
         for column in &columns {
             let mut values = Interner::default();
-            let mut rows: Vec<Vec<u32>> = Vec::new();
+            let mut numbers: CountedVec<u32> = CountedVec::default();
             for row in 0..input.rows {
-                let value = values.number([input.get(*column, row)])? as usize;
-                rows.resize_with(rows.len().max(value + 1), Vec::new);
-                rows[value].push(row as u32);
+                numbers.push(values.number([input.get(*column, row)])?)?;
             }
-            for (number, rows) in rows.into_iter().enumerate() {
-                let weight: f64 = rows.iter().map(|r| weights[*r as usize]).sum();
+            let mut weight_of = CountedVec::default();
+            weight_of.append(&vec![0.0; values.len()])?;
+            for (number, weight) in numbers.iter().zip(&weights) {
+                weight_of[*number as usize] += weight;
+            }
+            let mut item_of = CountedVec::default();
+            for (number, weight) in weight_of.iter().copied().enumerate() {
                 // What is missing is no pattern's value: it could not be distinguished from a wildcard.
-                let value = values.tuple(number as u32).first().cloned().unwrap_or_default();
+                let value = values.tuple(number as u32).next().map(OwnedValue::from).unwrap_or_default();
                 let missing = matches!(value.as_ref(), ValueRef::Null | ValueRef::String(""));
-                if weight >= least && weight > 0.0 && !missing {
-                    items.push(Item { column: *column, value, rows });
+                let kept = weight >= least && weight > 0.0 && !missing;
+                item_of.push(kept.then_some(items.len()))?;
+                if kept {
+                    items.push(Item { column: *column, value, rows: CountedVec::default() });
+                }
+            }
+            for (row, number) in (0..).zip(numbers.iter()) {
+                if let Some(item) = item_of[*number as usize] {
+                    items[item].rows.push(row)?;
                 }
             }
         }
+        // A row has an item a column at most.
+        let of_rows: usize = items.iter().map(|item: &Item| item.rows.len()).sum();
+        // A list that grows has room for four items at first.
+        let room = input.rows * size_of::<Vec<usize>>() + (4 * input.rows).min(4 * of_rows).max(2 * of_rows) * size_of::<usize>();
+        let memory = Held::of(room)?;
         let mut by_row = vec![Vec::new(); input.rows];
         for (i, item) in items.iter().enumerate() {
-            for row in &item.rows {
+            for row in item.rows.iter() {
                 by_row[*row as usize].push(i);
             }
         }
-        Ok(Items { items, columns, weights, by_row })
+        Ok(Items { items, columns, weights, by_row, _memory: memory })
     }
 
     /// The weight of rows.

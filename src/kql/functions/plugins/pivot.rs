@@ -4,9 +4,10 @@ use std::collections::btree_map::{BTreeMap, Entry};
 
 use arrow::array::Array as _;
 
-use super::table::{Interner, PluginInput, RowTable, free_column_name};
+use super::table::{PluginInput, RowTable, free_column_name};
 use super::{KEY, ParamKind, Plugin, PluginArg, PluginParam, column, constant};
 use crate::functions::ArgType;
+use crate::functions::interner::Interner;
 use crate::room::Held;
 use kqlake_value::columns::ColumnBuilder;
 use kqlake_value::{Column, Value, ValueRef, format};

@@ -6,10 +6,11 @@
 
 use std::borrow::Cow;
 use std::collections::hash_map::{Entry, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
 use arrow::array::ArrayRef;
 
-use crate::room::Held;
+use crate::room::{CountedVec, Held};
 
 use super::table::{PluginInput, RowTable, RowTableBuilder, free_column_name};
 use kqlake_value::columns::ColumnBuilder;
@@ -32,8 +33,10 @@ impl Default for Reduce {
     }
 }
 
-/// Bytes of a pattern beside its text.
-const PATTERN: usize = 64;
+/// Bytes of a pattern, or of a word, beside its text: a slot of a table that grows, and numbers.
+const PATTERN: usize = 192;
+/// How many counts of hashes there are: words that share one by chance are counted in vain, nothing else.
+const SUMMARY: usize = 1 << 20;
 /// The pattern of what fits no other.
 const OTHERS: &str = "others";
 
@@ -82,12 +85,9 @@ impl Reduce {
         if !(0.0..=1.0).contains(&self.threshold) {
             return Err(format!("the threshold must be from 0 to 1, not {}", self.threshold));
         }
-        let text_of = |row| match input.get(column, row) {
-            ValueRef::String(text) => Cow::Borrowed(text),
-            value => Cow::Owned(format::to_string(value)),
-        };
+        let text_of = |row| text_of(input, column, row);
         let least = self.threshold * input.rows as f64;
-        let words = self.words(input, column)?;
+        let words = self.frequent(input, column, least)?;
         let mut memory = Held::default();
         let mut numbers: HashMap<String, u32> = HashMap::new();
         // Of each pattern how many rows have it, and the first of them.
@@ -95,7 +95,7 @@ impl Reduce {
         memory.grow(input.rows * size_of::<Option<u32>>())?;
         let mut patterns: Vec<Option<u32>> = Vec::with_capacity(input.rows);
         for row in 0..input.rows {
-            let Some(pattern) = self.pattern(&text_of(row), &words, least) else {
+            let Some(pattern) = self.pattern(&text_of(row), &words) else {
                 patterns.push(None);
                 continue;
             };
@@ -145,29 +145,64 @@ impl Reduce {
         output.finish()
     }
 
-    /// How often each word is at each place of the texts.
-    fn words<'i>(&self, input: &'i PluginInput, column: usize) -> Result<Words<'i>, String> {
-        let mut words = Words { counts: HashMap::new(), table: Held::default(), texts: Held::default() };
+    /// Calls `take` with the places and words of all texts. Numbers are left out: they become `*` however often they are there.
+    fn each_word(
+        &self,
+        input: &PluginInput,
+        column: usize,
+        mut take: impl FnMut(usize, &str) -> Result<(), String>,
+    ) -> Result<(), String> {
         for row in 0..input.rows {
-            match input.get(column, row) {
-                ValueRef::String(text) => {
-                    for (place, (word, _)) in self.pieces(text).into_iter().filter(|(_, s)| !s).enumerate() {
-                        words.add(place, Cow::Borrowed(word))?;
-                    }
-                }
-                value => {
-                    let text = format::to_string(value);
-                    for (place, (word, _)) in self.pieces(&text).into_iter().filter(|(_, s)| !s).enumerate() {
-                        words.add(place, Cow::Owned(word.to_owned()))?;
-                    }
+            let text = text_of(input, column, row);
+            for (place, (word, _)) in self.pieces(&text).into_iter().filter(|(_, separates)| !separates).enumerate() {
+                if !is_number(word) {
+                    take(place, word)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// The words that more than `least` texts have at their place.
+    ///
+    /// Most words of many texts are rare, and to hold all of them takes as much memory as the texts. So words are first counted
+    /// by their hashes alone, as the published algorithm does ("word summary vector"): where a hash is rare, all of its words are.
+    /// Those that are left are counted in a second walk.
+    fn frequent(&self, input: &PluginInput, column: usize, least: f64) -> Result<Frequent, String> {
+        let hasher = RandomState::new();
+        let mut summary = CountedVec::default();
+        summary.append(&[0u32; SUMMARY])?;
+        let slot = |place: usize, word: &str| hasher.hash_one((place, word)) as usize % SUMMARY;
+        self.each_word(input, column, |place, word| {
+            let count = &mut summary[slot(place, word)];
+            *count = count.saturating_add(1);
+            Ok(())
+        })?;
+        let mut words = Frequent::default();
+        let mut memory = Held::default();
+        self.each_word(input, column, |place, word| {
+            if f64::from(summary[slot(place, word)]) <= least {
+                return Ok(());
+            }
+            words.resize_with(words.len().max(place + 1), HashMap::new);
+            match words[place].get_mut(word) {
+                Some(count) => *count += 1,
+                None => {
+                    memory.grow(PATTERN + word.len())?;
+                    words[place].insert(word.to_owned(), 1);
+                }
+            }
+            Ok(())
+        })?;
+        for words in &mut words {
+            words.retain(|_, count| *count as f64 > least);
+            words.shrink_to_fit();
         }
         Ok(words)
     }
 
     /// The pattern of a text; `None` when no word of it is kept.
-    fn pattern(&self, text: &str, words: &Words<'_>, least: f64) -> Option<String> {
+    fn pattern(&self, text: &str, words: &[HashMap<String, usize>]) -> Option<String> {
         let mut out = String::new();
         let (mut place, mut kept, mut starred) = (0, false, false);
         for (piece, separates) in self.pieces(text) {
@@ -178,8 +213,7 @@ impl Reduce {
                 }
                 continue;
             }
-            let number = piece.bytes().all(|b| b.is_ascii_digit());
-            let frequent = !number && words.count(place, piece) as f64 > least;
+            let frequent = words.get(place).is_some_and(|words| words.contains_key(piece));
             place += 1;
             if frequent {
                 kept = true;
@@ -199,36 +233,19 @@ impl Reduce {
     }
 }
 
-/// Words by their places, and how often they are there.
-struct Words<'i> {
-    counts: HashMap<(usize, Cow<'i, str>), u32>,
-    table: Held,
-    texts: Held,
+/// The frequent words of each place, with how many texts have them.
+type Frequent = Vec<HashMap<String, usize>>;
+
+/// A row's text.
+fn text_of(input: &PluginInput, column: usize, row: usize) -> Cow<'_, str> {
+    match input.get(column, row) {
+        ValueRef::String(text) => Cow::Borrowed(text),
+        value => Cow::Owned(format::to_string(value)),
+    }
 }
 
-impl<'i> Words<'i> {
-    fn add(&mut self, place: usize, word: Cow<'i, str>) -> Result<(), String> {
-        if self.counts.len() == self.counts.capacity() {
-            // A table that grows is twice as large, and both are there until all is copied.
-            let slots = (self.counts.capacity() * 2).max(64);
-            let before = std::mem::replace(&mut self.table, Held::of(slots * size_of::<((usize, Cow<'i, str>), u32)>())?);
-            self.counts.reserve(1);
-            drop(before);
-        }
-        let owned = if let Cow::Owned(text) = &word { text.len() } else { 0 };
-        match self.counts.entry((place, word)) {
-            Entry::Occupied(mut count) => *count.get_mut() = count.get().saturating_add(1),
-            Entry::Vacant(new) => {
-                self.texts.grow(owned)?;
-                new.insert(1);
-            }
-        }
-        Ok(())
-    }
-
-    fn count(&self, place: usize, word: &str) -> u32 {
-        self.counts.get(&(place, Cow::Borrowed(word))).copied().unwrap_or_default()
-    }
+fn is_number(word: &str) -> bool {
+    word.bytes().all(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::table::{Interner, PluginInput, RowTable, RowTableBuilder};
+use super::table::{PluginInput, RowTable, RowTableBuilder};
 use super::timeline::Axis;
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, columns_from, constant, number};
 use crate::functions::ArgType;
 use crate::functions::aggregate::order::order;
 use crate::functions::codec::OwnedValue;
+use crate::functions::interner::Interner;
+use crate::room::{CountedVec, Held};
 use kqlake_value::{Column, Type, ValueRef, format};
 
 /// The plugin.
@@ -58,7 +60,8 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
         number(args, 4).filter(|n| *n >= 1.0).ok_or("the bins of a window must be a constant of at least 1")? as usize;
     let dimensions = columns_from(args, 5);
     let mut keys = Interner::default();
-    let mut groups: Vec<BTreeMap<i64, Vec<OwnedValue>>> = Vec::new();
+    let mut groups: Vec<BTreeMap<i64, CountedVec<OwnedValue>>> = Vec::new();
+    let mut memory = Held::default();
     for row in 0..input.rows {
         let (Some(at), found) = (axis.point(input.get(index, row)), input.get(value, row)) else { continue };
         if found.is_null() {
@@ -66,7 +69,9 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
         }
         let key = keys.number(dimensions.iter().map(|c| input.get(*c, row)))? as usize;
         groups.resize_with(groups.len().max(key + 1), BTreeMap::new);
-        groups[key].entry(bins.start(at)).or_default().push(found.into());
+        let found = OwnedValue::from(found);
+        memory.grow(found.heap_size())?;
+        groups[key].entry(bins.start(at)).or_default().push(found)?;
     }
     let mut output = RowTableBuilder::new(columns_of(&input.columns, args)?);
     for (key, group) in groups.iter().enumerate() {
@@ -74,15 +79,14 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
         let all = bins.all(*first, *last)?;
         for (i, bin) in all.iter().enumerate() {
             let from = all[(i + 1).saturating_sub(per_window)];
-            let mut values: Vec<ValueRef<'_>> = group.range(from..=*bin).flat_map(|(_, v)| v).map(OwnedValue::as_ref).collect();
+            let mut values: Vec<ValueRef<'_>> =
+                group.range(from..=*bin).flat_map(|(_, v)| v.iter()).map(OwnedValue::as_ref).collect();
             if values.is_empty() {
                 continue;
             }
             let rank = ((values.len() as f64 * percentile / 100.0 - 1e-9).ceil() as usize).clamp(1, values.len());
             let (_, found, _) = values.select_nth_unstable_by(rank - 1, |a, b| order(*a, *b));
-            output.push(
-                std::iter::once(axis.value(*bin)).chain(keys.tuple(key as u32).iter().map(OwnedValue::as_ref)).chain([*found]),
-            );
+            output.push(std::iter::once(axis.value(*bin)).chain(keys.tuple(key as u32)).chain([*found]));
         }
     }
     output.finish()

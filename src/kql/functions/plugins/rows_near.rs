@@ -3,6 +3,7 @@
 use super::table::{PluginInput, RowTable};
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, number};
 use crate::functions::ArgType;
+use crate::room::CountedVec;
 use kqlake_value::ValueRef;
 
 /// The plugin: rows that are at most *NumRows* before or behind (*RowsAfter* behind) a row where the condition is true.
@@ -27,13 +28,13 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let before =
         number(args, 1).filter(|n| *n >= 0.0).ok_or("the number of rows must be a constant that is not negative")? as usize;
     let after = number(args, 2).map_or(before, |n| n.max(0.0) as usize);
-    let mut rows: Vec<u32> = Vec::new();
+    let mut rows: CountedVec<u32> = CountedVec::default();
     // The first row that is not taken yet.
     let mut next = 0;
     for row in (0..input.rows).filter(|row| input.get(condition, *row) == ValueRef::Bool(true)) {
         let until = row.saturating_add(after).min(input.rows - 1);
         for near in row.saturating_sub(before).max(next)..=until {
-            rows.push(near as u32);
+            rows.push(near as u32)?;
         }
         next = until + 1;
     }

@@ -1,10 +1,11 @@
 //! sequence_detect: occurrences of a sequence of steps, each a predicate.
 
-use super::table::{Interner, PluginInput, RowTable, RowTableBuilder};
+use super::table::{PluginInput, RowTable, RowTableBuilder};
 use super::timeline::Axis;
 use super::{ParamKind, Plugin, PluginArg, PluginParam, column, columns_from};
 use crate::functions::ArgType;
-use crate::functions::codec::OwnedValue;
+use crate::functions::interner::Interner;
+use crate::room::{CountedVec, Held};
 use kqlake_value::{Column, Type, ValueRef};
 
 /// The plugin.
@@ -86,7 +87,8 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
     let span = axis.distance(args, 2, "the greatest span of the sequence")?;
     let (steps, dimensions) = parts(&input.columns, args)?;
     let mut keys = Interner::default();
-    let mut groups: Vec<Vec<(i64, Vec<bool>)>> = Vec::new();
+    let mut groups: Vec<CountedVec<(i64, Vec<bool>)>> = Vec::new();
+    let mut memory = Held::default();
     for row in 0..input.rows {
         let Some(t) = axis.point(input.get(time, row)) else { continue };
         let is: Vec<bool> = steps.iter().map(|c| input.get(*c, row) == ValueRef::Bool(true)).collect();
@@ -94,8 +96,10 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
             continue;
         }
         let key = keys.number(dimensions.iter().map(|c| input.get(*c, row)))? as usize;
-        groups.resize_with(groups.len().max(key + 1), Vec::new);
-        groups[key].push((t, is));
+        groups.resize_with(groups.len().max(key + 1), CountedVec::default);
+        // An allocation has sixteen bytes at least.
+        memory.grow(is.capacity().max(16))?;
+        groups[key].push((t, is))?;
     }
     let mut output = RowTableBuilder::new(columns_of(&input.columns, args)?);
     for (key, mut events) in groups.into_iter().enumerate() {
@@ -111,7 +115,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
                 Type::DateTime => ValueRef::TimeSpan(duration * 10),
                 _ => axis.value(duration),
             };
-            let values = keys.tuple(key as u32).iter().map(OwnedValue::as_ref);
+            let values = keys.tuple(key as u32);
             output.push(values.chain(times.iter().map(|t| axis.value(*t))).chain([duration]));
         }
     }

@@ -1,7 +1,5 @@
 //! Rows in memory: what plugins take and give.
 
-use std::collections::HashMap;
-
 use arrow::array::{Array, ArrayRef, new_empty_array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::Schema;
@@ -9,7 +7,6 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::utils::memory::get_record_batch_memory_size;
 
 use crate::free_name::free_name;
-use crate::functions::codec::{OwnedValue, write_value};
 use crate::room::Held;
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type, field, in_form};
 use kqlake_value::parse::RealForm;
@@ -134,71 +131,59 @@ pub(crate) struct RowTableBuilder {
     columns: Vec<Column>,
     builders: Vec<ColumnBuilder>,
     rows: usize,
+    memory: Held,
+    /// Bytes that were appended and are not counted yet.
+    uncounted: usize,
+    /// Why there are no more rows.
+    refused: Option<String>,
 }
+
+/// Appended bytes are counted so many at a time.
+const COUNTED: usize = 1 << 20;
 
 impl RowTableBuilder {
     /// A result with these columns.
     pub(crate) fn new(columns: Vec<Column>) -> RowTableBuilder {
         let builders = columns.iter().map(|c| ColumnBuilder::new(c.ty, 16)).collect();
-        RowTableBuilder { columns, builders, rows: 0 }
+        RowTableBuilder { columns, builders, rows: 0, memory: Held::default(), uncounted: 0, refused: None }
     }
 
-    /// Appends a row: a value for each column.
+    /// Appends a row: a value for each column. Where there is no memory for it, [`RowTableBuilder::finish`] fails.
     pub(crate) fn push<'a>(&mut self, values: impl IntoIterator<Item = ValueRef<'a>>) {
+        if self.refused.is_some() {
+            return;
+        }
         let mut values = values.into_iter();
         for builder in &mut self.builders {
-            builder.push_ref(values.next().unwrap_or(ValueRef::Null));
+            let value = values.next().unwrap_or(ValueRef::Null);
+            self.uncounted += cell_bytes(value);
+            builder.push_ref(value);
         }
         self.rows += 1;
+        if self.uncounted >= COUNTED {
+            self.refused = self.memory.grow(std::mem::take(&mut self.uncounted)).err();
+        }
     }
 
     /// The table.
+    ///
+    /// # Errors
+    /// There was no memory for all rows, or a text is too long for a column.
     pub(crate) fn finish(mut self) -> Result<RowTable, String> {
+        if let Some(refused) = self.refused {
+            return Err(refused);
+        }
         let arrays = self.builders.iter_mut().map(ColumnBuilder::finish).collect::<Result<_, _>>()?;
         RowTable::from_arrays(self.columns, arrays, self.rows)
     }
 }
 
-/// Numbers distinct tuples of values in the order of first appearance.
-#[derive(Debug, Default)]
-pub(crate) struct Interner {
-    numbers: HashMap<Vec<u8>, u32>,
-    tuples: Vec<Vec<OwnedValue>>,
-    key: Vec<u8>,
-    memory: Held,
-}
-
-/// Bytes of a tuple in an [`Interner`] beside its values, which it holds twice.
-const TUPLE: usize = 128;
-
-impl Interner {
-    /// The number of a tuple. Reals that are equal as keys are one.
-    ///
-    /// # Errors
-    /// There is no memory for one more.
-    pub(crate) fn number<'a>(&mut self, tuple: impl IntoIterator<Item = ValueRef<'a>> + Clone) -> Result<u32, String> {
-        self.key.clear();
-        for value in tuple.clone() {
-            write_value(&mut self.key, value.key());
-        }
-        if let Some(number) = self.numbers.get(&self.key) {
-            return Ok(*number);
-        }
-        self.memory.grow(TUPLE + 2 * self.key.len())?;
-        let number = self.tuples.len() as u32;
-        self.numbers.insert(self.key.clone(), number);
-        self.tuples.push(tuple.into_iter().map(|value| OwnedValue::from(value.key())).collect());
-        Ok(number)
-    }
-
-    /// The tuple of a number.
-    pub(crate) fn tuple(&self, number: u32) -> &[OwnedValue] {
-        self.tuples.get(number as usize).map_or(&[], Vec::as_slice)
-    }
-
-    /// How many tuples there are.
-    pub(crate) fn len(&self) -> usize {
-        self.tuples.len()
+/// Bytes that a value takes in a builder, whose buffers have up to twice the room of what is in them.
+pub(super) fn cell_bytes(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::String(text) | ValueRef::Guid(text) | ValueRef::Dynamic(text) => 2 * (text.len() + size_of::<i32>()),
+        ValueRef::Decimal(_) => 2 * size_of::<i128>(),
+        _ => 2 * size_of::<i64>(),
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::table::{Interner, PluginInput};
+use super::table::PluginInput;
 use super::{PluginArg, column, columns_from};
+use crate::functions::interner::Interner;
+use crate::room::{CountedVec, Held, table_bytes};
 use kqlake_value::calendar::{civil_from_days, day_of, days_from_civil, start_of_day, weekday};
 use kqlake_value::{Column, TICKS_PER_DAY, Type, Value, ValueRef};
 
@@ -164,7 +166,7 @@ pub(super) struct Group {
     /// The number of the combination.
     pub dimensions: u32,
     /// Time and id of each event, by time.
-    pub events: Vec<(i64, u32)>,
+    pub events: CountedVec<(i64, u32)>,
 }
 
 impl Group {
@@ -189,6 +191,8 @@ pub(super) struct Events {
     pub ids: Interner,
     /// One group a combination, in the order of first appearance.
     pub groups: Vec<Group>,
+    /// Room for what plugins note of the ids of one group.
+    _notes: Held,
 }
 
 impl Events {
@@ -198,16 +202,27 @@ impl Events {
         let (id, time) = (column(args, 0)?, column(args, 1)?);
         let axis = Axis::of(&input.columns[time])?;
         let places = columns_from(args, dimensions);
-        let mut events = Events { axis, dimensions: Interner::default(), ids: Interner::default(), groups: Vec::new() };
+        let mut events = Events {
+            axis,
+            dimensions: Interner::default(),
+            ids: Interner::default(),
+            groups: Vec::new(),
+            _notes: Held::default(),
+        };
         for row in 0..input.rows {
             let Some(point) = axis.point(input.get(time, row)) else { continue };
             let number = events.dimensions.number(places.iter().map(|c| input.get(*c, row)))?;
             let id = events.ids.number([input.get(id, row)])?;
             if number as usize == events.groups.len() {
-                events.groups.push(Group { dimensions: number, events: Vec::new() });
+                events.groups.push(Group { dimensions: number, events: CountedVec::default() });
             }
-            events.groups[number as usize].events.push((point, id));
+            events.groups[number as usize].events.push((point, id))?;
         }
+        let most = events.groups.iter().map(|group| group.events.len()).max().unwrap_or_default();
+        // Sorting takes half of the events once more; two tables by id are there at a time.
+        events
+            ._notes
+            .grow((most * size_of::<(i64, u32)>() / 2).max(2 * table_bytes::<(u32, i64)>(most.min(events.ids.len()))))?;
         for group in &mut events.groups {
             group.events.sort_by_key(|e| e.0);
         }
@@ -216,7 +231,7 @@ impl Events {
 
     /// The values of a group's dimensions.
     pub(super) fn dimension_values(&self, group: &Group) -> impl Iterator<Item = ValueRef<'_>> {
-        self.dimensions.tuple(group.dimensions).iter().map(|h| h.as_ref())
+        self.dimensions.tuple(group.dimensions)
     }
 }
 

@@ -2,9 +2,6 @@
 
 use crate::bound::graph::GraphPattern;
 
-/// The most matches that are kept at a time: shortest paths are known together.
-const MAX_MATCHES: usize = 10_000_000;
-
 /// The matches of a pattern.
 pub(super) struct Found {
     /// How many.
@@ -36,14 +33,7 @@ impl Found {
     }
 
     /// Adds a match: its nodes, and for each edge of the pattern its edges from left to right and the nodes between them.
-    pub(super) fn push<'p>(
-        &mut self,
-        nodes: &[u32],
-        paths: impl IntoIterator<Item = (&'p [u32], &'p [u32])>,
-    ) -> Result<(), String> {
-        if self.count == MAX_MATCHES {
-            return Err(format!("the pattern has more than {MAX_MATCHES} matches; narrow it with where"));
-        }
+    pub(super) fn push<'p>(&mut self, nodes: &[u32], paths: impl IntoIterator<Item = (&'p [u32], &'p [u32])>) {
         self.count += 1;
         for (all, node) in self.nodes.iter_mut().zip(nodes) {
             all.push(*node);
@@ -53,6 +43,5 @@ impl Found {
             all.inner.extend_from_slice(inner);
             all.ends.push(all.edges.len());
         }
-        Ok(())
     }
 }

@@ -6,9 +6,10 @@ use super::found::Found;
 use super::outputs::Outputs;
 use super::{Graph, holds};
 use crate::bound::graph::{GraphPattern, Matches, PatternEdge};
+use crate::room::Held;
 
 /// Matches of a batch.
-const BATCH: usize = 8192;
+pub(super) const BATCH: usize = 8192;
 
 /// A place that has no node yet.
 const NONE: u32 = u32::MAX;
@@ -82,11 +83,6 @@ impl Matcher {
     /// True if a node may stand in a place of the pattern.
     pub(super) fn may_be(&self, place: usize, node: u32) -> bool {
         is_allowed(&self.allowed[place], node)
-    }
-
-    /// The nodes that may stand in a place of the pattern.
-    pub(super) fn candidates(&self, place: usize) -> impl Iterator<Item = u32> + '_ {
-        (0..self.graph.nodes.num_rows() as u32).filter(move |node| self.may_be(place, *node))
     }
 
     /// The edge of a place in the pattern as a step from one of its ends.
@@ -183,6 +179,8 @@ pub(super) struct DepthFirst {
 impl DepthFirst {
     pub(super) fn new(matcher: Matcher) -> Result<DepthFirst, String> {
         let (start, steps) = matcher.order()?;
+        let used = (matcher.graph.sources.len() + matcher.graph.nodes.num_rows()) * size_of::<u32>();
+        let _used = Held::of(used)?;
         let of_steps = || steps.iter().map(|_| Vec::new()).collect();
         Ok(DepthFirst {
             outputs: matcher.outputs()?,
@@ -198,6 +196,11 @@ impl DepthFirst {
             steps,
             matcher,
         })
+    }
+
+    /// Bytes beside the graph's.
+    pub(super) fn bytes(&self) -> usize {
+        self.outputs.bytes() + size_of_val(self.used_edges.as_slice()) + size_of_val(self.used_nodes.as_slice())
     }
 
     /// The next matches; `None` when there are no more.
@@ -259,7 +262,7 @@ impl DepthFirst {
     fn advance(&mut self, frame: &mut Frame) -> Result<Option<Frame>, String> {
         let Some(step) = self.steps.get(frame.step) else {
             if !std::mem::replace(&mut frame.ended, true) {
-                self.push()?;
+                self.push();
             }
             return Ok(None);
         };
@@ -296,7 +299,7 @@ impl DepthFirst {
     }
 
     /// Keeps the match that is complete.
-    fn push(&mut self) -> Result<(), String> {
+    fn push(&mut self) {
         let mut paths: Vec<(Vec<u32>, Vec<u32>)> = self.steps.iter().map(|_| Default::default()).collect();
         for (at, step) in self.steps.iter().enumerate() {
             let mut edges = self.edges[at].clone();
@@ -308,6 +311,6 @@ impl DepthFirst {
             }
             paths[step.edge] = (edges, inner);
         }
-        self.found.push(&self.nodes, paths.iter().map(|(edges, inner)| (edges.as_slice(), inner.as_slice())))
+        self.found.push(&self.nodes, paths.iter().map(|(edges, inner)| (edges.as_slice(), inner.as_slice())));
     }
 }

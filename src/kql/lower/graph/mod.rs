@@ -9,22 +9,23 @@ mod matches;
 mod outputs;
 mod shortest;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take, take_record_batch};
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use arrow::row::{RowConverter, SortField};
 use datafusion::common::utils::memory::get_record_batch_memory_size;
 
 use self::matches::{DepthFirst, Matcher};
+use self::shortest::Shortest;
 use super::column_name;
 use super::expr::physical;
 use crate::bound::graph::{BoundGraphQuery, GraphQuestion, GraphShape, GraphStep, Matches};
 use crate::bound::{BoundColumn, BoundExpr};
 use crate::computation::{Compute, RowStream};
+use crate::functions::interner::Interner;
+use crate::room::{CountedVec, Held};
 use kqlake_value::columns::{ColumnReader, arrow_type, in_form};
 use kqlake_value::{Type, ValueRef};
 
@@ -97,8 +98,14 @@ impl Compute for BoundGraphQuery {
 struct GraphRows {
     query: BoundGraphQuery,
     input: Vec<RecordBatch>,
-    search: Option<DepthFirst>,
+    search: Option<Search>,
     held: usize,
+}
+
+/// A search for matches at work.
+enum Search {
+    Depth(DepthFirst),
+    Shortest(Shortest),
 }
 
 impl GraphRows {
@@ -116,7 +123,9 @@ impl RowStream for GraphRows {
     }
 
     fn finish(&mut self) -> Result<Vec<RecordBatch>, String> {
-        let Some(graph) = Graph::new(&self.query.shape, &std::mem::take(&mut self.input))? else { return Ok(Vec::new()) };
+        let graph = Graph::new(&self.query.shape, std::mem::take(&mut self.input))?;
+        let Some(graph) = graph else { return Ok(Vec::new()) };
+        self.held = graph.bytes();
         let batch = match &self.query.question {
             GraphQuestion::Nodes => graph.nodes,
             GraphQuestion::Edges => {
@@ -128,19 +137,27 @@ impl RowStream for GraphRows {
             }
             GraphQuestion::Matches(pattern) => {
                 let matcher = Matcher::new(graph, pattern.clone())?;
-                if matches!(pattern.matches, Matches::AnyShortest | Matches::AllShortest) {
-                    matcher.outputs()?.batch(&matcher.shortest()?)?
-                } else {
-                    self.search = Some(DepthFirst::new(matcher)?);
-                    return Ok(Vec::new());
-                }
+                let search = match pattern.matches {
+                    Matches::AnyShortest | Matches::AllShortest => Search::Shortest(Shortest::new(matcher)?),
+                    _ => Search::Depth(DepthFirst::new(matcher)?),
+                };
+                self.held += match &search {
+                    Search::Shortest(search) => search.bytes(),
+                    Search::Depth(search) => search.bytes(),
+                };
+                self.search = Some(search);
+                return Ok(Vec::new());
             }
         };
         Ok(vec![batch])
     }
 
     fn more(&mut self) -> Result<Option<RecordBatch>, String> {
-        self.search.as_mut().map_or(Ok(None), DepthFirst::next)
+        match &mut self.search {
+            None => Ok(None),
+            Some(Search::Depth(search)) => search.next(),
+            Some(Search::Shortest(search)) => search.next(),
+        }
     }
 
     fn held(&self) -> usize {
@@ -148,68 +165,108 @@ impl RowStream for GraphRows {
     }
 }
 
+/// The nodes and edges of a graph's rows by their places.
+struct Places {
+    /// Where the id of each node is first: whether it is an edge's target, and the row.
+    firsts: CountedVec<(bool, u32)>,
+    /// The node of each row that tells of one.
+    nodes: CountedVec<u32>,
+    /// Each edge's source.
+    sources: CountedVec<u32>,
+    /// Each edge's target.
+    targets: CountedVec<u32>,
+}
+
+impl Places {
+    /// Numbers the nodes in the order of their first appearance. `ids` are nodes' ids or edges' sources, and edges' targets.
+    fn of(ids: [&ArrayRef; 2], key: Type, node_rows: &[u32], edge_rows: &[u32]) -> Result<Places, String> {
+        let [ids, targets] = [ColumnReader::new(ids[0], key)?, ColumnReader::new(ids[1], key)?];
+        let mut keys = Interner::default();
+        let mut firsts = CountedVec::default();
+        let mut place_of = |id, is_target: bool, row: u32| -> Result<u32, String> {
+            let place = keys.number([id])?;
+            if place as usize == firsts.len() {
+                firsts.push((is_target, row))?;
+            }
+            Ok(place)
+        };
+        let (mut nodes, mut sources, mut ends) = (CountedVec::default(), CountedVec::default(), CountedVec::default());
+        for row in node_rows {
+            nodes.push(place_of(ids.get(*row as usize), false, *row)?)?;
+        }
+        for row in edge_rows {
+            sources.push(place_of(ids.get(*row as usize), false, *row)?)?;
+            ends.push(place_of(targets.get(*row as usize), true, *row)?)?;
+        }
+        Ok(Places { firsts, nodes, sources, targets: ends })
+    }
+}
+
 impl Graph {
-    /// The graph of the rows of an input; `None` for no rows.
-    fn new(shape: &GraphShape, input: &[RecordBatch]) -> Result<Option<Graph>, String> {
+    /// The graph of the rows of an input; `None` for no rows. There are two copies of the rows at a time, for which the caller has
+    /// room: first those of the input and all in one piece, then that piece and nodes and edges.
+    fn new(shape: &GraphShape, input: Vec<RecordBatch>) -> Result<Option<Graph>, String> {
         let Some(first) = input.first() else { return Ok(None) };
-        let all = concat_batches(&first.schema(), input).map_err(text)?;
+        let all = concat_batches(&first.schema(), &input).map_err(text)?;
+        drop(input);
         let key_type = shape.key.ty;
         let types = [Type::Bool, key_type, key_type].into_iter().chain(shape.nodes.iter().chain(&shape.edges).map(|c| c.ty));
         let columns: Vec<ArrayRef> = all.columns().iter().zip(types).map(|(c, ty)| in_form(c, ty)).collect::<Result<_, _>>()?;
+        drop(all);
         let is_edge = columns[0].as_boolean_opt().ok_or("a graph's rows do not tell nodes from edges")?;
+        let _rows = Held::of(2 * is_edge.len() * size_of::<u32>())?;
         let places = |edges: bool| -> Vec<u32> {
             (0..).zip(is_edge.iter()).filter(|(_, is)| is.unwrap_or_default() == edges).map(|(row, _)| row).collect()
         };
         let (node_rows, edge_rows) = (places(false), places(true));
-        let keys = RowConverter::new(vec![SortField::new(columns[1].data_type().clone())]).map_err(text)?;
-        let ids = keys.convert_columns(&columns[1..2]).map_err(text)?;
-        let targets = keys.convert_columns(&columns[2..3]).map_err(text)?;
-        // Nodes in the order of their first appearance, each with the rows that tell of it.
-        let mut places: HashMap<&[u8], u32> = HashMap::new();
-        let mut firsts: Vec<(usize, u32)> = Vec::new();
-        let mut rows_of: Vec<Vec<u32>> = Vec::new();
-        let mut place_of = |key, column: usize, row: u32| -> u32 {
-            *places.entry(key).or_insert_with(|| {
-                firsts.push((column, row));
-                rows_of.push(Vec::new());
-                (firsts.len() - 1) as u32
-            })
-        };
-        let node_places: Vec<u32> = node_rows.iter().map(|row| place_of(ids.row(*row as usize).data(), 1, *row)).collect();
-        let (mut sources, mut ends) = (Vec::with_capacity(edge_rows.len()), Vec::with_capacity(edge_rows.len()));
-        for row in &edge_rows {
-            sources.push(place_of(ids.row(*row as usize).data(), 1, *row));
-            ends.push(place_of(targets.row(*row as usize).data(), 2, *row));
-        }
-        for (place, row) in node_places.iter().zip(&node_rows) {
-            rows_of[*place as usize].push(*row);
-        }
+        let Places { firsts, nodes: node_places, sources, targets } =
+            Places::of([&columns[1], &columns[2]], key_type, &node_rows, &edge_rows)?;
         let key = first_of(&columns, &firsts)?;
         let mut of_nodes = vec![key.clone()];
         of_nodes.extend(shape.id.iter().map(|_| key.clone()));
         let (properties, edge_properties) = columns[LEADING..].split_at(shape.nodes.len());
+        let _first_known = Held::of(firsts.len() * size_of::<Option<u32>>())?;
         for (array, column) in properties.iter().zip(&shape.nodes) {
             let reader = ColumnReader::new(array, column.ty)?;
-            // A string is never null: an empty one is none.
-            let is_known = |row: &u32| !matches!(reader.get(*row as usize), ValueRef::Null | ValueRef::String(""));
-            let places: UInt32Array = rows_of.iter().map(|rows| rows.iter().copied().find(is_known)).collect();
-            of_nodes.push(take(array, &places, None).map_err(text)?);
+            let mut first_known: Vec<Option<u32>> = vec![None; firsts.len()];
+            for (place, row) in node_places.iter().zip(&node_rows) {
+                // A string is never null: an empty one is none.
+                let known = &mut first_known[*place as usize];
+                if known.is_none() && !matches!(reader.get(*row as usize), ValueRef::Null | ValueRef::String("")) {
+                    *known = Some(*row);
+                }
+            }
+            of_nodes.push(take(array, &UInt32Array::from(first_known), None).map_err(text)?);
         }
         let known = shape.id.iter().chain(&shape.nodes);
         let nodes = named(std::iter::once(&shape.key).chain(known), of_nodes, firsts.len())?;
         let of_edges = edge_properties.iter().map(|column| taken(column, &edge_rows));
         let edges = named(&shape.edges, of_edges.collect::<Result<_, _>>()?, edge_rows.len())?;
-        let mut graph = Graph::of(nodes, edges, sources, ends);
+        drop(columns);
+        let mut graph = Graph::of(nodes, edges, sources.to_vec(), targets.to_vec())?;
         for step in &shape.steps {
             graph = graph.after(step)?;
         }
         Ok(Some(graph))
     }
 
-    fn of(nodes: RecordBatch, edges: RecordBatch, sources: Vec<u32>, targets: Vec<u32>) -> Graph {
+    /// Bytes in memory.
+    fn bytes(&self) -> usize {
+        let adjacency = |of: &Adjacency| size_of_val(of.starts.as_slice()) + size_of_val(of.edges.as_slice());
+        get_record_batch_memory_size(&self.nodes)
+            + get_record_batch_memory_size(&self.edges)
+            + size_of_val(self.sources.as_slice())
+            + size_of_val(self.targets.as_slice())
+            + adjacency(&self.outgoing)
+            + adjacency(&self.incoming)
+    }
+
+    fn of(nodes: RecordBatch, edges: RecordBatch, sources: Vec<u32>, targets: Vec<u32>) -> Result<Graph, String> {
+        // Two lists of edges by nodes, and a copy of where one's begin.
+        let _memory = Held::of(3 * nodes.num_rows() * size_of::<usize>() + 2 * sources.len() * size_of::<u32>())?;
         let outgoing = Adjacency::by(&sources, nodes.num_rows());
         let incoming = Adjacency::by(&targets, nodes.num_rows());
-        Graph { nodes, edges, sources, targets, outgoing, incoming }
+        Ok(Graph { nodes, edges, sources, targets, outgoing, incoming })
     }
 
     /// The graph that an operator makes of this one.
@@ -233,7 +290,7 @@ impl Graph {
                 let ends = |of: &[u32]| edges.iter().filter_map(|edge| end(&of[*edge as usize])).collect();
                 let nodes = filter_record_batch(&self.nodes, &BooleanArray::from(kept)).map_err(text)?;
                 let (sources, targets) = (ends(&self.sources), ends(&self.targets));
-                Ok(Graph::of(nodes, rows(&self.edges, &edges)?, sources, targets))
+                Graph::of(nodes, rows(&self.edges, &edges)?, sources, targets)
             }
             GraphStep::Edges(condition) => {
                 let kept = holds(condition, &self.edges)?;
@@ -241,7 +298,7 @@ impl Graph {
                 let ends = |of: &[u32]| edges.iter().map(|edge| of[*edge as usize]).collect();
                 let (sources, targets) = (ends(&self.sources), ends(&self.targets));
                 let properties = rows(&self.edges, &edges)?;
-                Ok(Graph::of(self.nodes, properties, sources, targets))
+                Graph::of(self.nodes, properties, sources, targets)
             }
             GraphStep::Mark { column, strong } => {
                 let numbers = if *strong { components::strong(&self) } else { components::weak(&self) };
@@ -257,9 +314,10 @@ impl Graph {
     }
 }
 
-/// The values of ids at their first appearances: `(column of the input, row)`.
-fn first_of(columns: &[ArrayRef], firsts: &[(usize, u32)]) -> Result<ArrayRef, String> {
-    let places: Vec<(usize, usize)> = firsts.iter().map(|(column, row)| (column - 1, *row as usize)).collect();
+/// The values of ids at their first appearances: `(whether it is that of a target, row)`.
+fn first_of(columns: &[ArrayRef], firsts: &[(bool, u32)]) -> Result<ArrayRef, String> {
+    let _places = Held::of(firsts.len() * size_of::<(usize, usize)>())?;
+    let places: Vec<(usize, usize)> = firsts.iter().map(|(is_target, row)| (usize::from(*is_target), *row as usize)).collect();
     arrow::compute::interleave(&[columns[1].as_ref(), columns[2].as_ref()], &places).map_err(text)
 }
 

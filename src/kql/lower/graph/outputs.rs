@@ -29,6 +29,11 @@ impl Outputs {
         outputs.collect::<Result<_, String>>().map(Outputs)
     }
 
+    /// Bytes in memory, those of the graph's own columns among them.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|(_, all)| all.get_array_memory_size()).sum()
+    }
+
     /// A row a match.
     pub(super) fn batch(&self, found: &Found) -> Result<RecordBatch, String> {
         let columns = self.0.iter().map(|(value, all)| column(value, all, found));

@@ -5,12 +5,19 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use arrow::record_batch::RecordBatch;
+
 use super::found::Found;
-use super::matches::{Matcher, Step};
+use super::matches::{BATCH, Matcher, Step};
+use super::outputs::Outputs;
 use crate::bound::graph::Matches;
+use crate::room::{CountedVec, Held};
 
 /// How far a path is: in which step of the pattern, after how many of its edges, and where.
 type State = (usize, u32, u32);
+
+/// Bytes of a state that is reached beside the piece of its path: a slot of a table that grows, and its place in a layer.
+const REACHED: usize = 96;
 
 /// A path of the search, as its last piece.
 struct Piece {
@@ -21,21 +28,47 @@ struct Piece {
     state: State,
 }
 
-impl Matcher {
-    /// The shortest paths from each node that may be first to each that may be last: one, or all of them.
-    pub(super) fn shortest(&self) -> Result<Found, String> {
-        let steps: Vec<Step> = (0..self.pattern.edges.len()).map(|edge| self.step(edge, true)).collect::<Result<_, String>>()?;
-        let mut found = Found::new(&self.pattern);
-        let first = steps.first().map_or(0, |step| step.from);
-        for source in self.candidates(first) {
-            self.search_from(source, &steps, &mut found)?;
-        }
-        Ok(found)
+/// A search for shortest paths, from one node after the other.
+pub(super) struct Shortest {
+    matcher: Matcher,
+    outputs: Outputs,
+    steps: Vec<Step>,
+    /// The next node to search from.
+    source: u32,
+}
+
+impl Shortest {
+    pub(super) fn new(matcher: Matcher) -> Result<Shortest, String> {
+        let steps = (0..matcher.pattern.edges.len()).map(|edge| matcher.step(edge, true)).collect::<Result<_, String>>()?;
+        Ok(Shortest { outputs: matcher.outputs()?, steps, source: 0, matcher })
     }
 
+    /// Bytes beside the graph's.
+    pub(super) fn bytes(&self) -> usize {
+        self.outputs.bytes()
+    }
+
+    /// The next shortest paths, from some of the nodes that may be first to each that may be last: one, or all of them; `None` when
+    /// there are no more.
+    pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, String> {
+        let mut found = Found::new(&self.matcher.pattern);
+        let first = self.steps.first().map_or(0, |step| step.from);
+        while found.count < BATCH && (self.source as usize) < self.matcher.graph.nodes.num_rows() {
+            if self.matcher.may_be(first, self.source) {
+                self.matcher.search_from(self.source, &self.steps, &mut found)?;
+            }
+            self.source += 1;
+        }
+        if found.count == 0 { Ok(None) } else { self.outputs.batch(&found).map(Some) }
+    }
+}
+
+impl Matcher {
     fn search_from(&self, source: u32, steps: &[Step], found: &mut Found) -> Result<(), String> {
         let all = self.pattern.matches == Matches::AllShortest;
-        let mut pieces = vec![Piece { before: usize::MAX, edge: None, state: (0, 0, source) }];
+        let mut memory = Held::default();
+        let mut pieces = CountedVec::default();
+        pieces.push(Piece { before: usize::MAX, edge: None, state: (0, 0, source) })?;
         // At which length each state was reached, and each last node.
         let mut reached: HashMap<State, u32> = HashMap::from([((0, 0, source), 0)]);
         let mut targets: HashMap<u32, u32> = HashMap::new();
@@ -53,15 +86,17 @@ impl Matcher {
                     let known = targets.get(&node).copied();
                     if node != source && (known.is_none() || (all && known == Some(length))) {
                         targets.insert(node, length);
-                        self.push_path(piece, &pieces, steps, found)?;
+                        memory.grow(length as usize * 2 * size_of::<u32>())?;
+                        self.push_path(piece, &pieces, steps, found);
                     }
                     continue;
                 };
                 if hops >= current.pattern.min && self.may_be(current.to, node) {
                     let state = (step + 1, 0, node);
                     if reach(&mut reached, state, length, all) {
+                        memory.grow(REACHED)?;
                         layer.push(pieces.len());
-                        pieces.push(Piece { before: piece, edge: None, state });
+                        pieces.push(Piece { before: piece, edge: None, state })?;
                     }
                 }
                 if hops >= current.pattern.max || (hops > 0 && !self.may_be_inner(current, node)) {
@@ -71,8 +106,9 @@ impl Matcher {
                 while let Some((edge, other)) = self.next(current, node, &mut cursor) {
                     let state = (step, hops + 1, other);
                     if !on_path(piece, other, &pieces) && reach(&mut reached, state, length + 1, all) {
+                        memory.grow(REACHED)?;
                         next.push(pieces.len());
-                        pieces.push(Piece { before: piece, edge: Some(edge), state });
+                        pieces.push(Piece { before: piece, edge: Some(edge), state })?;
                     }
                 }
             }
@@ -83,7 +119,7 @@ impl Matcher {
     }
 
     /// Keeps a path that is complete.
-    fn push_path(&self, last: usize, pieces: &[Piece], steps: &[Step], found: &mut Found) -> Result<(), String> {
+    fn push_path(&self, last: usize, pieces: &[Piece], steps: &[Step], found: &mut Found) {
         let mut paths: Vec<(Vec<u32>, Vec<u32>)> = steps.iter().map(|_| Default::default()).collect();
         let mut nodes = vec![0; self.pattern.nodes.len()];
         let mut at = last;
@@ -109,7 +145,7 @@ impl Matcher {
             edges.reverse();
             inner.reverse();
         }
-        found.push(&nodes, paths.iter().map(|(edges, inner)| (edges.as_slice(), inner.as_slice())))
+        found.push(&nodes, paths.iter().map(|(edges, inner)| (edges.as_slice(), inner.as_slice())));
     }
 }
 
