@@ -211,8 +211,9 @@ impl Calls {
                 let mut next = link.map_err(|_| SourceError::for_now(format!("the link to more {member} is none")))?;
                 let is_unnamed = match member {
                     "participants_v2" => !record.has(member) && !(1..OLDER_LIST).contains(&record.count("participants")),
-                    // They were asked for, and it does not even say that there are none.
-                    _ => !record.says(member),
+                    // They were asked for, and every call has one at least ("Group calls contain one or more session entities",
+                    // Microsoft Graph, "Working with the call records API").
+                    _ => !record.has(member),
                 };
                 if next.is_none() && is_unnamed {
                     next = Some(self.api.url(&format!("v1.0/communications/callRecords/{id}/{path}")));

@@ -45,11 +45,6 @@ impl Record {
         self.get(name).and_then(|value| Seen::of(value).parse::<Vec<IgnoredAny>>().ok()).map_or(0, |all| all.len())
     }
 
-    /// True when it has a member, whatever is in it.
-    pub(super) fn says(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
     /// The call's id.
     pub(super) fn id(&self) -> Option<String> {
         serde_json::from_slice(self.get("id")?).ok()
@@ -140,7 +135,7 @@ mod tests {
         record.extend("sessions", br#"{"value":[{"id":"2","n":1e3}]}"#).unwrap();
         record.extend("sessions", br#"{"value":[]}"#).unwrap();
         assert_eq!(record.version(), Some("2"));
-        assert!(record.has("sessions") && !record.has("end") && record.says("end") && !record.says("start"));
+        assert!(record.has("sessions") && !record.has("end") && !record.has("start"));
         let expected = r#"{"id":"a","version":2,"sessions":[{"id":"1","n":1.50},{"id":"2","n":1e3}],"end":null}"#;
         assert_eq!(String::from_utf8(record.into_text()).unwrap(), expected);
     }
