@@ -52,6 +52,7 @@ pub use self::read::as_kql::as_kql_takes_it;
 pub use self::read::broken::broken_file;
 pub use self::read::provider::{SCAN_BYTES, SCAN_FILES};
 pub use self::read::snapshot::{TableSnapshot, TableStats};
+pub use self::read::texts_once::TextsOnce;
 pub use self::repair::{MovedFile, RepairReport};
 use self::tables::TableDef;
 pub use self::write::held::HeldRows;

@@ -181,7 +181,7 @@ fn an_analysis_begins_with_what_was_read() {
         "Left out: ",
         "by their months and bounds in the log",
         "Filter on the files: ",
-        "Filter row by row: text_search(",
+        "Filter row by row: once_per_text(text_search(",
         "Time: ",
         "to plan",
     ] {
@@ -256,4 +256,98 @@ fn greatest_values_of_columns_and_of_expressions_are_of_the_same_rows() {
         let plan = run_in(dir.path(), &[command, text, "--explain"]).exits(0).out;
         assert!(!plan.contains("DynamicFilter"), "{plan}");
     }
+}
+
+/// A lake with one file of 20,000 rows: texts that no other row has, texts that many rows have, and rows without one.
+fn long_lake(dir: &Path) {
+    let mut text = String::new();
+    for row in 0..20_000 {
+        let message = match row % 5 {
+            0 => String::new(),
+            4 => ",\"message\":\"\"".to_owned(),
+            of => format!(",\"message\":\"{} number {of} of them\"", "a long word ".repeat(of)),
+        };
+        let (minute, second) = (row / 60 % 60, row % 60);
+        let _ = writeln!(
+            text,
+            r#"{{"timestamp":"2026-01-10T0{}:{minute:02}:{second:02}Z"{message},"itemId":"{row:05}-{}","itemType":"trace","operation_Name":"{row:05} {}","customDimensions":{{"eventId":"E{}"}}}}"#,
+            row / 3600,
+            row.wrapping_mul(7_919) % 1_000_003,
+            row.wrapping_mul(104_729) % 1_000_003,
+            row % 3,
+        );
+    }
+    std::fs::write(dir.join("rows.ndjson"), text).expect("a file");
+    run_in(dir, &["--lake", "lake", "import", "--from", "rows.ndjson"]).exits(0);
+}
+
+/// Bytes that were read of the files, by the words of an analysis.
+fn bytes_read(dir: &Path, kql: &str) -> f64 {
+    let said = run_in(dir, &["--lake", "lake", "query", kql, "--explain=analyze"]).exits(0).out;
+    let line = said.lines().find(|line| line.contains("were opened")).expect("a line of the scan");
+    let (before, _) = line.split_once(" of ").and_then(|_| line.rsplit_once(" of ")).expect("bytes");
+    let size = before.rsplit_once(", ").expect("bytes").1;
+    let (number, unit) = size.split_once(' ').expect("a number and its unit");
+    let unit = match unit {
+        "B" | "bytes" => 1.0,
+        "KB" => 1e3,
+        "MB" => 1e6,
+        other => panic!("{other} in {line}"),
+    };
+    number.parse::<f64>().expect("a number") * unit
+}
+
+#[test]
+fn a_few_rows_are_read_from_the_pages_that_have_them() {
+    let dir = tempfile::tempdir().expect("a folder");
+    long_lake(dir.path());
+    let of = |rows: &str| bytes_read(dir.path(), &format!("traces | project itemId, operation_Name {rows}"));
+    // Three pages of 8,192 rows, of which one has the first ten.
+    let (some, all) = (of("| take 10"), of("| where strlen(itemId) > strlen(operation_Name)"));
+    assert!(some * 2.0 < all, "{some} of {all}");
+    assert_eq!(ask(dir.path(), "traces | take 10 | count"), "Count\n10\n");
+    assert_eq!(ask(dir.path(), "traces | take 9000 | summarize dcount(itemId) > 8500"), "Column1\ntrue\n");
+}
+
+#[test]
+fn columns_that_are_not_asked_for_are_not_read() {
+    let dir = tempfile::tempdir().expect("a folder");
+    long_lake(dir.path());
+    let one = bytes_read(dir.path(), "traces | summarize max(severityLevel)");
+    let texts = bytes_read(dir.path(), "traces | summarize max(itemId), max(operation_Name)");
+    assert!(one * 4.0 < texts, "{one} and {texts}");
+}
+
+#[test]
+fn searches_are_computed_once_for_each_text() {
+    let dir = tempfile::tempdir().expect("a folder");
+    long_lake(dir.path());
+    for (filter, once, rows) in [
+        ("message has 'word'", true, 12_000),
+        ("message !has 'word'", true, 8_000),
+        ("message has 'number' and message has '2'", true, 4_000),
+        ("message has '1' or message endswith '3 of them'", true, 8_000),
+        ("not(message contains 'long word')", true, 8_000),
+        ("message matches regex 'number [12]'", true, 8_000),
+        ("strlen(message) == 0", true, 8_000),
+        // Texts of which each row has its own.
+        ("operation_Name has '00007'", true, 1),
+        ("operation_Name !has '00007' and message has_any ('1', '2')", true, 7_999),
+        // Bounds of files and pages know of these, or another column is needed.
+        ("message == 'a long word  number 1 of them'", false, 4_000),
+        ("message has '1' and message == 'a long word  number 1 of them'", false, 4_000),
+        ("message has '1' or itemId == '00002-15838'", false, 4_001),
+    ] {
+        // The import itself says a line more.
+        let kql = format!("traces | where timestamp < datetime(2026-01-11) | where {filter} | count");
+        assert_eq!(ask(dir.path(), &kql), format!("Count\n{rows}\n"), "{kql}");
+        let plan = plan(dir.path(), &kql);
+        assert_eq!(scans(&plan).iter().any(|scan| scan.contains("once_per_text(")), once, "{kql}\n{plan}");
+    }
+    // A column of the answer is read as it is.
+    let kql = "traces | where message has 'word' | summarize n = count() by message | order by message asc | project n";
+    assert_eq!(ask(dir.path(), kql), "n\n4000\n4000\n4000\n");
+    assert!(!plan(dir.path(), kql).contains("once_per_text("));
+    let kql = "traces | where message has 'word' and operation_Name has '00007' | project strcat(message, '.')";
+    assert_eq!(ask(dir.path(), kql), "Column1\na long word a long word  number 2 of them.\n");
 }

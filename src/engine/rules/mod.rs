@@ -15,6 +15,8 @@ use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
+use kqlake_lake::TextsOnce;
+
 /// DataFusion's rules for members of structures.
 const LEAF_RULES: [&str; 2] = ["extract_leaf_expressions", "push_down_leaf_projections"];
 
@@ -38,5 +40,7 @@ pub(super) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
     physical.push(Arc::new(ordered_distinct::OrderedDistinct));
     physical.push(Arc::new(real_groups::RealGroups));
     physical.push(Arc::new(wide_rows::WideRows));
+    // No guard: it makes searches cheaper, and needs the plan that all others leave.
+    physical.push(Arc::new(TextsOnce));
     builder.with_optimizer_rules(logical.collect()).with_physical_optimizer_rules(physical)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod as_kql;
 pub(crate) mod broken;
 mod foreign;
-mod named_readers;
 pub(crate) mod provider;
+mod readers;
 pub(crate) mod snapshot;
+pub(crate) mod texts_once;

@@ -17,7 +17,6 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{Column, ColumnStatistics, DFSchema, DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource as _, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -33,7 +32,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
 
 use super::foreign::{becomes_text, scan_field, with_texts};
-use super::named_readers::NamedReaders;
+use super::readers::{KeptColumns, LakeReaders};
 use super::snapshot::{LiveFile, TableSnapshot};
 use crate::data::file::check_file;
 use crate::tables::EVENT_MONTH;
@@ -247,9 +246,12 @@ impl<'a> ScanColumns<'a> {
             group(files, target, ordered)
         };
         let folder = StorePath::from_absolute_path(self.snapshot.dir()).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        // Filters that rows decide may leave fewer rows than any limit says.
+        let limit = limit.filter(|_| filters.is_empty());
+        let mut kept = KeptOfFiles { schema: &schema, few_rows: limit.is_some(), known: Vec::new() };
         let groups: Vec<Vec<PartitionedFile>> = groups
             .into_iter()
-            .map(|files| files.into_iter().map(|f| self.partitioned(&folder, f)).collect::<Result<_>>())
+            .map(|files| files.into_iter().map(|f| self.partitioned(&folder, f, &mut kept)).collect::<Result<_>>())
             .collect::<Result<_>>()?;
         let statistics = Statistics::try_merge_iter(groups.iter().flatten().filter_map(|f| f.statistics.as_deref()), &schema)?;
         let ordering = if ordered {
@@ -260,7 +262,6 @@ impl<'a> ScanColumns<'a> {
         };
 
         let store_url = ObjectStoreUrl::local_filesystem();
-        let runtime = state.runtime_env();
         let options =
             TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
         let source = ParquetSource::new(self.table.clone())
@@ -268,13 +269,7 @@ impl<'a> ScanColumns<'a> {
             // Rows that no filter passes, those of a limit included, are not decoded: columns are read late.
             .with_pushdown_filters(true)
             .with_reorder_filters(true)
-            .with_parquet_file_reader_factory(Arc::new(NamedReaders {
-                table: def.name,
-                inner: Arc::new(CachedParquetFileReaderFactory::new(
-                    runtime.object_store(&store_url)?,
-                    runtime.cache_manager.get_file_metadata_cache(),
-                )),
-            }));
+            .with_parquet_file_reader_factory(Arc::new(LakeReaders { table: def.name }));
         // What the log left out, nobody after this would know.
         let all = self.snapshot.files();
         let figure = |name: &'static str, value: u64| {
@@ -288,13 +283,12 @@ impl<'a> ScanColumns<'a> {
             .with_projection_indices(Some(self.projection.clone()))?
             .with_output_ordering(ordering)
             .with_statistics(statistics)
-            // Filters that rows decide may leave fewer rows than any limit says.
-            .with_limit(limit.filter(|_| filters.is_empty()))
+            .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
 
-    fn partitioned(&self, folder: &StorePath, file: &LiveFile) -> Result<PartitionedFile> {
+    fn partitioned(&self, folder: &StorePath, file: &LiveFile, kept: &mut KeptOfFiles<'_>) -> Result<PartitionedFile> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"=-_./".contains(&b);
         let location = if file.path().bytes().all(plain) {
             StorePath::parse(format!("{folder}/{}", file.path()))
@@ -311,7 +305,13 @@ impl<'a> ScanColumns<'a> {
         });
         if let Some(schema) = &file.file_schema {
             // Its fields are then the table's in every respect, which spares a conversion of every column.
-            out = out.with_arrow_schema(schema.clone());
+            out = match kept.of(schema) {
+                Some(kept) => {
+                    out.extensions.insert_arc(Arc::clone(&kept));
+                    out.with_arrow_schema(Arc::clone(kept.schema()))
+                }
+                None => out.with_arrow_schema(Arc::clone(schema)),
+            };
         }
         // Partition values first: the statistics take theirs from them.
         Ok(out
@@ -345,6 +345,27 @@ impl<'a> ScanColumns<'a> {
             total_byte_size: Precision::Absent,
             column_statistics,
         }
+    }
+}
+
+/// What a scan keeps of the columns of its files, most of which have the same few sets of columns.
+struct KeptOfFiles<'a> {
+    /// The columns of the scan.
+    schema: &'a Schema,
+    /// True when a few rows are wanted.
+    few_rows: bool,
+    known: Vec<(SchemaRef, Option<Arc<KeptColumns>>)>,
+}
+
+impl KeptOfFiles<'_> {
+    fn of(&mut self, file: &SchemaRef) -> Option<Arc<KeptColumns>> {
+        if let Some((_, known)) = self.known.iter().find(|(known, _)| Arc::ptr_eq(known, file)) {
+            return known.clone();
+        }
+        let wanted = |name: &str| self.schema.index_of(name).is_ok();
+        let kept = KeptColumns::of(file, wanted, self.few_rows).map(Arc::new);
+        self.known.push((Arc::clone(file), kept.clone()));
+        kept
     }
 }
 
