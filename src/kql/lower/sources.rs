@@ -55,8 +55,11 @@ impl Lowering<'_> {
         answering: Option<bool>,
     ) -> Lower<LogicalPlan> {
         let schema = provider.schema();
-        let builder = LogicalPlanBuilder::scan(table, provider_as_source(provider.clone()), None)?;
-        let bare = |name: &str| datafusion::logical_expr::Expr::Column(datafusion::common::Column::new(Some(table), name));
+        // Named as it is: a text would be parsed as SQL, for each of its columns.
+        let table = datafusion::common::TableReference::bare(table);
+        let builder = LogicalPlanBuilder::scan(table.clone(), provider_as_source(provider.clone()), None)?;
+        let bare =
+            |name: &str| datafusion::logical_expr::Expr::Column(datafusion::common::Column::new(Some(table.clone()), name));
         let pick = |name: &str, ty: Type, id: ColId| {
             let field = schema.field_with_name(name).ok();
             let e = match field {

@@ -3,6 +3,7 @@
 //! DataFusion carries every column of every input through each of its rules. So inputs that can have no rows are left out,
 //! columns that are one constant in all others are added above, and columns that nothing above asks for are left out below.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
@@ -110,35 +111,41 @@ impl Lowering<'_> {
     }
 }
 
-/// The same tree without the columns that nobody needs, where filters and projections lead down to a union; else `None`.
+/// The same tree without the columns that nobody needs, where filters and projections lead down to a union or a table; else `None`.
 pub(super) fn narrowed<'e>(rel: &Rel, used: impl IntoIterator<Item = &'e BoundExpr>) -> Option<Rel> {
-    fn over_union(rel: &Rel) -> bool {
+    /// Whether it is a union that they lead to.
+    fn over_union(rel: &Rel) -> Option<bool> {
         match &rel.kind {
-            RelKind::Union { .. } => true,
+            RelKind::Union { .. } => Some(true),
+            RelKind::Scan { .. } => Some(false),
             RelKind::Filter { input, .. } | RelKind::Project { input, .. } => over_union(input),
-            _ => false,
+            _ => None,
         }
     }
-    over_union(rel).then(|| narrow(rel, &columns_of(used)))
+    over_union(rel).map(|union| narrow(rel, &columns_of(used), union))
 }
 
-fn narrow(rel: &Rel, needed: &HashSet<ColId>) -> Rel {
+/// The tree with the `needed` columns. What is computed may be refused when it is lowered, so it stays unless it is left out.
+fn narrow(rel: &Rel, needed: &HashSet<ColId>, leave_out_computed: bool) -> Rel {
+    let mut given = Cow::Borrowed(needed);
     let kind = match &rel.kind {
         RelKind::Filter { input, predicate } => {
             let mut below = columns_of([predicate]);
             below.extend(needed);
-            RelKind::Filter { input: Box::new(narrow(input, &below)), predicate: predicate.clone() }
+            RelKind::Filter { input: Box::new(narrow(input, &below, leave_out_computed)), predicate: predicate.clone() }
         }
         RelKind::Project { input, exprs } => {
-            let exprs: Vec<_> = exprs.iter().filter(|(id, _)| needed.contains(id)).cloned().collect();
+            let stays = |e: &BoundExpr| !leave_out_computed && !matches!(e.kind, BoundKind::Column(_));
+            let exprs: Vec<_> = exprs.iter().filter(|(id, e)| needed.contains(id) || stays(e)).cloned().collect();
+            given.to_mut().extend(exprs.iter().map(|(id, _)| *id));
             let below = columns_of(exprs.iter().map(|(_, e)| e));
-            RelKind::Project { input: Box::new(narrow(input, &below)), exprs }
+            RelKind::Project { input: Box::new(narrow(input, &below, leave_out_computed)), exprs }
         }
         RelKind::Union { inputs, ids } => {
             let places: Vec<usize> = (0..ids.len()).filter(|at| needed.contains(&ids[*at])).collect();
             let input = |(rel, exprs): &(Rel, Vec<BoundExpr>)| {
                 let exprs: Vec<BoundExpr> = places.iter().filter_map(|at| exprs.get(*at).cloned()).collect();
-                (narrow(rel, &columns_of(&exprs)), exprs)
+                (narrow(rel, &columns_of(&exprs), leave_out_computed), exprs)
             };
             RelKind::Union { inputs: inputs.iter().map(input).collect(), ids: places.iter().map(|at| ids[*at]).collect() }
         }
@@ -151,8 +158,8 @@ fn narrow(rel: &Rel, needed: &HashSet<ColId>) -> Rel {
     };
     Rel {
         kind,
-        columns: rel.columns.iter().filter(|c| needed.contains(&c.id)).cloned().collect(),
-        hidden: rel.hidden.iter().filter(|h| needed.contains(&h.id)).cloned().collect(),
+        columns: rel.columns.iter().filter(|c| given.contains(&c.id)).cloned().collect(),
+        hidden: rel.hidden.iter().filter(|h| given.contains(&h.id)).cloned().collect(),
         serialized: rel.serialized,
         table_name: rel.table_name.clone(),
     }
