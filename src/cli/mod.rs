@@ -236,6 +236,7 @@ pub fn main() -> ExitCode {
         Ok(Err(_)) => status::DEFECT,
         Err(err) => report::error(&Error::Defect(format!("cannot start a thread: {err}"))),
     };
+    allocator::give_nothing_back();
     ExitCode::from(status)
 }
 

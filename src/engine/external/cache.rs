@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,11 @@ const MAX_BYTES: u64 = 1 << 30;
 /// Copies of downloaded files.
 #[derive(Debug)]
 pub(super) struct Cache {
-    /// Where they are; `None` where there is no lake that could keep them.
-    folder: Option<PathBuf>,
+    /// The lake that keeps them.
+    lake: Lake,
+    /// Where they are; `None` where there is no lake that could keep them. Asked for by the first download alone: a lake is known
+    /// by the names of its many tables.
+    folder: OnceLock<Option<PathBuf>>,
     /// Where files are that cannot be kept, for as long as a query reads them.
     temporary: PathBuf,
     clock: Arc<dyn Clock>,
@@ -89,8 +92,13 @@ impl Content for Unkept {
 impl Cache {
     /// The cache of a lake. Touches nothing. A folder that is no lake gets no cache: the path may be mistyped.
     pub(super) fn of(lake: &Lake, temporary: Option<&Path>, clock: Arc<dyn Clock>) -> Cache {
-        let folder = lake.is_there().then(|| lake.root().join(FOLDER));
-        Cache { folder, temporary: temporary.map_or_else(std::env::temp_dir, Path::to_owned), clock }
+        let temporary = temporary.map_or_else(std::env::temp_dir, Path::to_owned);
+        Cache { lake: lake.clone(), folder: OnceLock::new(), temporary, clock }
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        let folder = || self.lake.is_there().then(|| self.lake.root().join(FOLDER));
+        self.folder.get_or_init(folder).as_deref()
     }
 
     /// The file at an address: as it is now, or the copy where nobody answers.
@@ -98,7 +106,7 @@ impl Cache {
     /// # Errors
     /// It may not be read, or cannot be fetched, and there is no copy.
     pub(super) async fn get(&self, url: &Url, downloads: &Downloads) -> Result<ExternalFile, DownloadError> {
-        let kept = self.folder.as_ref().map(|folder| folder.join(name_of(url)));
+        let kept = self.folder().map(|folder| folder.join(name_of(url)));
         let copy = kept.as_deref().and_then(|path| Some((path, header_of(path)?)));
         let name = shown_address(url.as_str());
         let file = |content: Arc<dyn Content>, warning: Option<String>| ExternalFile { content, name: name.clone(), warning };
@@ -158,8 +166,8 @@ impl Cache {
     /// Removes the oldest copies where all together are too large. A copy that cannot be removed is no reason to fail.
     fn make_room(&self) {
         let mut copies: Vec<(SystemTime, u64, PathBuf)> = self
-            .folder
-            .iter()
+            .folder()
+            .into_iter()
             .filter_map(|folder| fs::read_dir(folder).ok())
             .flatten()
             .flatten()
