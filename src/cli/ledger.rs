@@ -8,7 +8,9 @@ use super::input::Text;
 use super::results::write;
 use crate::doctor::freshness::last_finished;
 use crate::error::{Error, Result};
-use crate::live::account::{Account, Hole, Place, UnitRow, accounts};
+use crate::live::account::{Account, accounts};
+use crate::live::holes::Hole;
+use crate::live::unit_row::{Place, UnitRow};
 use crate::output::listing::{Listing, count, text};
 use kqlake_import::{LedgerState, NO_SECTION, Section};
 use kqlake_syntax::suggest::nearest;
@@ -20,7 +22,7 @@ use kqlake_value::{Type, Value, datetime_of_us};
 #[command(after_help = "Examples:
   kqlake ledger                        listed = committed + pending + expired + failed + filtered, for each section
   kqlake ledger --failed               the units that are not in the lake, and why
-  kqlake ledger --holes                stretches of time that no unit in the lake covers
+  kqlake ledger --holes                stretches of time that no unit in the lake covers, and whether they can still be had
   kqlake ledger --units --section files -f json
 A unit is a blob, a window, a page chain, a report day, a call, a file. Pending ones are at their source and not fetched
 yet; expired ones are nowhere: their source had them for a while, and has them no longer. `atRisk` are those that will
@@ -32,7 +34,7 @@ pub(super) struct Args {
     /// Only units that are not in the lake, or of which records were quarantined
     #[arg(long)]
     failed: bool,
-    /// Stretches of time between windows that no unit in the lake covers
+    /// Stretches of time that no unit in the lake covers, and whether they can still be had
     #[arg(long, conflicts_with_all = ["units", "failed"])]
     holes: bool,
     /// Only one section, by its name or setting; `files` are those whose records belong to none
@@ -179,10 +181,21 @@ fn holes<'h>(holes: impl Iterator<Item = &'h Hole>) -> Listing {
         ("from", Type::DateTime),
         ("to", Type::DateTime),
         ("length", Type::TimeSpan),
+        ("state", Type::String),
+        ("unit", Type::String),
+        ("detail", Type::String),
     ]);
     for hole in holes {
-        let length = span(hole.to - hole.from);
-        listing.push([text(&hole.section), text(&hole.source), time(Some(hole.from)), time(Some(hole.to)), length]);
+        listing.push([
+            text(&hole.section),
+            text(&hole.source),
+            time(Some(hole.from)),
+            time(Some(hole.to)),
+            span(hole.to - hole.from),
+            text(hole.state()),
+            text(&hole.unit),
+            text(hole.detail()),
+        ]);
     }
     listing
 }
@@ -192,13 +205,16 @@ fn holes<'h>(holes: impl Iterator<Item = &'h Hole>) -> Listing {
 async fn newest(context: &Context) -> Result<Vec<UnitRow>> {
     let text = "ImportLedger
 | join kind=leftouter (ImportLedger | where state == 'gone' | summarize goneAt = max(startedAt) by unit) on unit
-| extend settled = isnotempty(contentHash) and not(tobool(coalesce(tostring(details.held), 'false')))
+| extend settled = isnotempty(contentHash) and tostring(details.held) != 'true' \
+and (tostring(details.cut) != 'true' or isempty(tostring(details.source)))
 | extend isThere = (isnull(goneAt) or startedAt > goneAt) and (state in ('done', 'empty', 'unchanged', 'known', 'filtered') \
 or (settled and state in ('incomplete', 'unknown', 'failed')))
 | summarize arg_max(startedAt, *), lastEnd = max(windowEnd), covered = maxif(windowEnd, isThere) by unit
-| project section, source = tostring(details.source), unit, isListing = tostring(details.listing) == 'true', state, reason, \
+| extend tiles = tostring(details.tiles) == 'true', attempts = coalesce(toint(attempt), 0)
+| extend neverWas = state == 'expired' and isnotnull(httpStatus) and attempts <= 1
+| project tiles, neverWas, section, source = tostring(details.source), unit, isListing = tostring(details.listing) == 'true', state, reason, \
 settled, finishedAt, expiresAt, \
-windowStart = iff(tostring(details.tiles) == 'true', windowStart, datetime(null)), lastEnd, covered, rows, quarantined, bytes";
+windowStart = iff(tiles or tostring(details.stretch) == 'true', windowStart, datetime(null)), lastEnd, covered, rows, quarantined, bytes";
     let answer = context.engine().kql("ledger", text, &BTreeMap::new()).await?;
     let mut units = Vec::new();
     for table in &answer.tables {
@@ -236,6 +252,8 @@ fn unit_row(columns: &NamedColumns, row: usize) -> Result<UnitRow> {
         expires: instant("expiresAt"),
         window: instant("windowStart").zip(instant("lastEnd")),
         covered: instant("covered"),
+        tiles: columns.is_true("tiles", row),
+        never_was: columns.is_true("neverWas", row),
         rows: size("rows"),
         quarantined: size("quarantined"),
         bytes: size("bytes"),

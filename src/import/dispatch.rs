@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::ImportError;
 use super::batches::{Message, Outbox};
 use super::budget::Budget;
-use super::ledger::Registrar;
+use super::ledger::{Overdue, Registrar};
 use super::source::{ListedUnit, Source, SourceError, UnitPage};
 use super::units::{Job, Task, Units};
 
@@ -209,7 +209,8 @@ impl Lister {
             }
         }
         for (name, lost) in overdue {
-            let unit = ListedUnit { name, listed: lost.listed, expires: Some(lost.expires), ..ListedUnit::default() };
+            let Overdue { listed, window, is_stretch, expires, .. } = lost;
+            let unit = ListedUnit { name, listed, window, is_stretch, expires: Some(expires), ..ListedUnit::default() };
             if !ahead.take(Page::Lost(unit, lost.reason())).await {
                 break;
             }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::UnitReport;
 use super::source::ListedUnit;
+use super::{UnitReport, UnitState};
 use kqlake_lake::{Origin, OriginCounts};
 
 /// Something that waits for the next checkpoint.
@@ -51,6 +51,11 @@ impl Group {
             origin: None,
             origins: Vec::new(),
         }
+    }
+
+    /// True when its source had it.
+    pub(crate) fn is_there(&self) -> bool {
+        self.reports.iter().all(|report| report.state != UnitState::Expired)
     }
 
     /// Takes the report of a unit whose rows all came.

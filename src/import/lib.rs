@@ -113,5 +113,11 @@ pub async fn import_from(
     options: &ImportOptions,
     progress: &dyn Progress,
 ) -> Result<ImportSummary, ImportError> {
-    runner::run(lake, sources, options, progress).await
+    let summary = runner::run(lake, sources, options, progress).await?;
+    if !options.dry_run
+        && let Err(error) = quarantine::seen::drop_torn(lake, &summary).await
+    {
+        tracing::warn!(%error, "what was quarantined of damaged units that are read now could not be removed");
+    }
+    Ok(summary)
 }

@@ -60,6 +60,8 @@ struct UnitOutput<'u> {
     first_cut: bool,
     /// True when the last one was.
     last_cut: bool,
+    /// True when the text itself is damaged, or ends too early.
+    is_damaged: bool,
     /// True when the receiver is gone.
     stopped: bool,
     /// What no unit can get over.
@@ -85,6 +87,7 @@ impl UnitOutput<'_> {
         let is_inside = matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof);
         let what = if is_inside { "it cannot be decompressed" } else { "reading stopped" };
         let reason = format!("{what}: {error}");
+        self.is_damaged = true;
         self.refused(Place::default(), &Reason::Other(reason.clone()), b"")?;
         let counts = Counts { records: 1, refused: 1, ..Counts::default() };
         Ok(Content { walked: Ok(Walked::Done), counts, unknown: None, broke_off: Some(reason), extent: ReadExtent::Whole })
@@ -108,7 +111,7 @@ impl UnitOutput<'_> {
             (Ok(Walked::Empty), _) if counts.refused == 0 => (UnitState::Empty, Some("the file is empty".to_owned())),
             _ if counts.refused > 0 => {
                 let reason = content.broke_off.take().unwrap_or_else(|| {
-                    if self.first_cut {
+                    if self.first_cut || self.last_cut {
                         content.extent = ReadExtent::Cut;
                     }
                     let shown = self.refusals.first().or(self.first.as_ref());
@@ -139,6 +142,7 @@ impl Output for UnitOutput<'_> {
 
     fn refused(&mut self, place: Place, reason: &Reason, text: &[u8]) -> Result<(), Stop> {
         self.last_cut = reason.is_cut();
+        self.is_damaged |= reason.is_damage();
         let reason = reason.to_string();
         let refusal = || RecordRefusal { place: place.to_string(), reason: reason.clone() };
         if self.first.is_none() {
@@ -252,6 +256,7 @@ impl UnitReader {
             sampled: 0,
             first_cut: false,
             last_cut: false,
+            is_damaged: false,
             stopped: false,
             broken: None,
         };
@@ -276,6 +281,7 @@ impl UnitReader {
             return Err(Ended::Stopped);
         }
         (report.state, report.reason) = output.judge(&mut content)?;
+        report.is_damaged = output.is_damaged || content.extent == ReadExtent::Cut;
         output.batches.flush_all()?;
         let UnitOutput { quarantine, refusals, .. } = output;
         let kept = quarantine.finish().map_err(Ended::Broken)?;
@@ -336,6 +342,7 @@ pub(crate) fn report(name: &str, state: UnitState, started: i64) -> UnitReport {
         not_kept: 0,
         stamp: None,
         status: None,
+        is_damaged: false,
         was_gone: false,
         held: false,
         duplicates: None,

@@ -117,6 +117,8 @@ pub struct UnitReport {
     pub stamp: Option<String>,
     /// The status that a service answered with.
     pub status: Option<u16>,
+    /// True when its text is damaged, or ends too early: what was there before may be read of it the next time.
+    pub is_damaged: bool,
     /// True when its source said before that it has it no longer, and says so again.
     pub was_gone: bool,
     /// True when not all rows that were read of it are in the lake: it is read again.
@@ -132,11 +134,13 @@ pub struct UnitReport {
 }
 
 impl UnitReport {
-    /// Has a unit of no known kind be read again.
-    pub(crate) fn fail_unknown(&mut self) {
+    /// Has a unit be read again whose service gave what it never means: something of no known kind, or a text that is damaged or ends
+    /// too early.
+    pub(crate) fn ask_again(&mut self) {
         if self.state == UnitState::Unknown {
             (self.state, self.held) = (UnitState::Failed, true);
         }
+        self.held |= self.is_damaged && self.state == UnitState::Incomplete;
     }
 
     /// True when something of it is missing that no earlier import reported.

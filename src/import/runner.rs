@@ -319,12 +319,12 @@ impl Run<'_> {
                     Pending::Unit(mut group) => {
                         group.count(&mut self.landings.origins);
                         if !self.sources[group.source].quarantines_unknown() {
-                            group.reports.iter_mut().for_each(UnitReport::fail_unknown);
+                            group.reports.iter_mut().for_each(UnitReport::ask_again);
                         }
                         shortfall::mark(&mut group.reports, &shortfalls, |table| group.short.contains(table));
                         let source = self.sources[group.source].as_ref();
                         self.reached[group.source].unit(source, &group.listed, &group.reports);
-                        if let Some(times) = &mut self.times[group.source] {
+                        if let Some(times) = self.times[group.source].as_mut().filter(|_| group.is_there()) {
                             times.extend(group.listed.window);
                         }
                         let found = group.reports.iter().filter_map(|report| self.entry(report, group.source, &group.listed));

@@ -62,8 +62,8 @@ pub trait Source: fmt::Debug + Send + Sync {
         true
     }
 
-    /// True when a unit with nothing but records of no known kind is done with once they are quarantined. A service that is not well
-    /// answers with what it never means, so units of sources that keep listings are asked for again.
+    /// True when a unit with nothing but records of no known kind, or whose text is damaged, is done with once they are quarantined. A
+    /// service that is not well answers with what it never means, so units of sources that keep listings are asked for again.
     fn quarantines_unknown(&self) -> bool {
         !self.keeps_listings()
     }
@@ -113,6 +113,9 @@ pub struct ListedUnit {
     pub bytes: u64,
     /// The instants between which its records lie (microseconds since 1970).
     pub window: Option<(i64, i64)>,
+    /// True when it is all of its kind that its source has of its window, as the report of a day is: a window that cannot be had is then
+    /// a hole. Of sources that [tile](Source::tiles) their time it need not be said.
+    pub is_stretch: bool,
     /// When it is no longer there (microseconds since 1970).
     pub expires: Option<i64>,
     /// When it was listed first; the import fills it in.

@@ -115,7 +115,8 @@ pub(crate) fn sections(summary: &ImportSummary, whole: Option<Section>) -> Vec<S
 
 /// True for a unit that was read to its end, or will never be.
 fn is_over(unit: &UnitReport) -> bool {
-    let is_read = matches!(unit.state, UnitState::Incomplete | UnitState::Known) && unit.extent == ReadExtent::Whole;
+    let is_read =
+        matches!(unit.state, UnitState::Incomplete | UnitState::Known) && unit.extent == ReadExtent::Whole && !unit.held;
     unit.state.is_complete() || is_read || unit.state == UnitState::Expired
 }
 

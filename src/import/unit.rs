@@ -318,7 +318,7 @@ impl<'m> UnitMapper<'m> {
             Ok(members) => members,
             Err(error) => {
                 self.counts.records += 1;
-                let reason = if error.is_eof() { Reason::EndsInside } else { format!("no valid JSON: {error}").into() };
+                let reason = if error.is_eof() { Reason::EndsInside } else { Reason::NoJson(format!("no valid JSON: {error}")) };
                 return self.refuse(place, reason, text.as_bytes());
             }
         };

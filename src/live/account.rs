@@ -6,69 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use kqlake_import::{LedgerState, UnitState};
+use super::holes::{Hole, holes};
+use super::unit_row::{Place, UnitRow, place, tenant};
+use kqlake_import::UnitState;
 use kqlake_value::{US_PER_DAY, US_PER_MINUTE};
-
-/// The newest row of a unit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct UnitRow {
-    /// The section.
-    pub section: String,
-    /// The stream of the source that listed it; empty for files.
-    pub source: String,
-    /// Its name.
-    pub unit: String,
-    /// True when it is no unit but a listing that failed.
-    pub is_listing: bool,
-    /// Its state.
-    pub state: LedgerState,
-    /// Why it did not end well.
-    pub reason: String,
-    /// True when its content was read to its end, and what could be read of it is in the lake.
-    pub is_settled: bool,
-    /// When its last try ended (microseconds since 1970).
-    pub finished: Option<i64>,
-    /// When its source has it no longer.
-    pub expires: Option<i64>,
-    /// The instants between which its records lie, in any of its tries, where units of its source leave no time out between them.
-    pub window: Option<(i64, i64)>,
-    /// The end of the longest of these windows that is in the lake: a later try may have read a part of it again.
-    pub covered: Option<i64>,
-    /// Rows.
-    pub rows: u64,
-    /// Records that were quarantined.
-    pub quarantined: u64,
-    /// Bytes.
-    pub bytes: u64,
-}
-
-/// Where a unit is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
-    /// In the lake, what cannot be read in quarantine.
-    Committed,
-    /// At its source, not fetched yet.
-    Pending,
-    /// Nowhere: its source has it no longer.
-    Expired,
-    /// It could not be fetched or read, and is tried again.
-    Failed,
-    /// Read, and left out because nobody wants it.
-    Filtered,
-}
-
-/// A stretch of time of a source that no unit in the lake covers (microseconds since 1970).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Hole {
-    /// The section.
-    pub section: String,
-    /// The source's stream.
-    pub source: String,
-    /// Its beginning.
-    pub from: i64,
-    /// Its end.
-    pub to: i64,
-}
 
 /// What a section of a tenant comes to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -81,7 +22,7 @@ pub(crate) struct Account {
     pub quarantined: u64,
     /// Bytes that were read.
     pub bytes: u64,
-    /// Holes between windows.
+    /// Stretches of time that no unit in the lake covers.
     pub holes: Vec<Hole>,
     /// When the first unit that is not in the lake expires.
     pub next_expiry: Option<i64>,
@@ -110,28 +51,6 @@ const OF_LATE: i64 = US_PER_DAY;
 /// The least time that a rate is taken of: units of one run may end in the same instant.
 const LEAST: i64 = US_PER_MINUTE;
 
-/// Where a unit is at an instant.
-pub(crate) fn place(unit: &UnitRow, now: i64) -> Place {
-    let is_over = unit.expires.is_some_and(|expires| expires < now);
-    match unit.state {
-        LedgerState::Tried(state) => match state {
-            UnitState::Done | UnitState::Empty | UnitState::Unchanged | UnitState::Known => Place::Committed,
-            UnitState::Filtered => Place::Filtered,
-            UnitState::Expired => Place::Expired,
-            UnitState::Incomplete | UnitState::Unknown | UnitState::Failed if unit.is_settled => Place::Committed,
-            UnitState::Incomplete | UnitState::Unknown | UnitState::Failed if is_over => Place::Expired,
-            UnitState::Incomplete | UnitState::Unknown | UnitState::Failed => Place::Failed,
-        },
-        LedgerState::Listed | LedgerState::Gone if is_over => Place::Expired,
-        LedgerState::Listed | LedgerState::Gone => Place::Pending,
-    }
-}
-
-/// The tenant of a unit; empty for files.
-pub(crate) fn tenant(unit: &UnitRow) -> &str {
-    unit.source.split('/').next().unwrap_or_default()
-}
-
 /// The accounts of all sections, by tenant and section.
 pub(crate) fn accounts(units: &[UnitRow], now: i64) -> BTreeMap<(String, String), Account> {
     let mut groups: BTreeMap<(String, String), Vec<&UnitRow>> = BTreeMap::new();
@@ -145,7 +64,6 @@ fn account(units: &[&UnitRow], now: i64) -> Account {
     let mut account = Account::default();
     let mut waiting: Vec<Option<i64>> = Vec::new();
     let mut ends: Vec<i64> = Vec::new();
-    let mut windows: BTreeMap<&str, Vec<(i64, i64, bool)>> = BTreeMap::new();
     for unit in units {
         // A row under the source's own name tells of its listing, too.
         if unit.is_listing || (!unit.source.is_empty() && unit.unit == unit.source) {
@@ -164,11 +82,6 @@ fn account(units: &[&UnitRow], now: i64) -> Account {
             Place::Committed | Place::Filtered => ends.extend(unit.finished.filter(|end| *end > now - OF_LATE && *end <= now)),
             Place::Expired => {}
         }
-        if let Some((from, to)) = unit.window {
-            let windows = windows.entry(&unit.source).or_default();
-            windows.push((from, to, false));
-            windows.extend(unit.covered.map(|covered| (from, covered, true)));
-        }
     }
     account.next_expiry = waiting.iter().flatten().min().copied();
     if let (Some(first), Some(last)) = (ends.iter().min(), ends.iter().max()) {
@@ -177,11 +90,7 @@ fn account(units: &[&UnitRow], now: i64) -> Account {
         account.rate = Some(rate);
     }
     account.at_risk = at_risk(waiting, account.rate, now);
-    let section = units.first().map(|unit| unit.section.clone()).unwrap_or_default();
-    for (source, windows) in windows {
-        let hole = |(from, to)| Hole { section: section.clone(), source: source.to_owned(), from, to };
-        account.holes.extend(holes(windows).into_iter().map(hole));
-    }
+    account.holes = holes(units, now);
     account
 }
 
@@ -203,26 +112,6 @@ fn at_risk(waiting: Vec<Option<i64>>, rate: Option<f64>, now: i64) -> u64 {
         }
     }
     lost
-}
-
-/// The stretches between the first and the last instant of all windows that no window which is there covers.
-fn holes(mut windows: Vec<(i64, i64, bool)>) -> Vec<(i64, i64)> {
-    windows.retain(|(from, to, _)| from < to);
-    windows.sort_unstable();
-    let Some(first) = windows.first().map(|(from, ..)| *from) else { return Vec::new() };
-    let last = windows.iter().map(|(_, to, _)| *to).max().unwrap_or(first);
-    let mut holes = Vec::new();
-    let mut reached = first;
-    for (from, to, _) in windows.into_iter().filter(|(.., is_there)| *is_there) {
-        if from > reached {
-            holes.push((reached, from));
-        }
-        reached = reached.max(to);
-    }
-    if reached < last {
-        holes.push((reached, last));
-    }
-    holes
 }
 
 #[cfg(test)]
@@ -267,29 +156,6 @@ mod tests {
         assert_eq!((counts, account.listed()), ([4, 2, 3, 2, 1], 12));
         let unlisted = ["contoso/audit: down", "contoso/audit/Audit.General: down"].map(str::to_owned);
         assert_eq!((account.quarantined, account.unlisted.as_slice()), (3, &unlisted[..]));
-    }
-
-    #[test]
-    fn holes_are_what_no_committed_window_covers() {
-        assert_eq!(holes(vec![(0, 10, true), (10, 20, true), (5, 12, true)]), []);
-        assert_eq!(holes(vec![(0, 10, true), (10, 20, false), (20, 30, true)]), [(10, 20)]);
-        assert_eq!(holes(vec![(12, 14, true), (0, 10, true)]), [(10, 12)]);
-        assert_eq!(holes(vec![(0, 30, true), (5, 6, true), (40, 50, true)]), [(30, 40)]);
-        assert_eq!(holes(vec![(0, 10, false), (10, 20, true), (20, 25, false)]), [(0, 10), (20, 25)]);
-        assert_eq!(holes(vec![(5, 5, true)]), []);
-    }
-
-    #[test]
-    fn a_part_of_a_window_that_is_read_again_leaves_no_hole() {
-        let unit = |name: &str, from, to, covered| UnitRow { window: Some((from, to)), covered, ..unit("done", name) };
-        let holes = |units: &[UnitRow]| -> Vec<(i64, i64)> {
-            accounts(units, 0).values().flat_map(|account| &account.holes).map(|hole| (hole.from, hole.to)).collect()
-        };
-        // Six hours were read, and the first of them again.
-        assert_eq!(holes(&[unit("a", 0, 6, Some(6)), unit("b", 6, 7, Some(7))]), []);
-        // The first hour alone was read, of six that were listed.
-        assert_eq!(holes(&[unit("a", 0, 6, Some(1)), unit("b", 6, 7, Some(7))]), [(1, 6)]);
-        assert_eq!(holes(&[unit("a", 0, 6, None), unit("b", 6, 7, Some(7))]), [(0, 6)]);
     }
 
     #[test]

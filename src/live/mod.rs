@@ -8,9 +8,11 @@ pub mod board;
 pub mod cycle;
 pub(crate) mod health;
 pub(crate) mod heartbeat;
+pub(crate) mod holes;
 pub mod lock;
 mod owner;
 pub(crate) mod plan;
+pub(crate) mod unit_row;
 pub(crate) mod watch;
 pub(crate) mod webhook;
 

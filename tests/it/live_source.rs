@@ -184,8 +184,12 @@ async fn a_body_that_breaks_off_is_asked_for_again() {
     let first = import(&lake, &[&service]).await;
     assert_eq!(states(&first), ["audit/a done", "audit/b incomplete"]);
     assert_eq!((first.tables["AuditRecords"].new, cursor(&lake, &service).await), (4, Some(json!(1))));
+    let torn = || csv_rows(&run_in(dir.path(), &["--lake", ".", "quarantine", "show", "-f", "csv"]).exits(0).out).len() - 1;
+    assert_eq!(torn(), 1);
     service.mood("b", Mood::Whole);
     let second = import(&lake, &[&service]).await;
+    // The torn record is in the lake now, whole.
+    assert_eq!(torn(), 0);
     let landed = &second.tables["AuditRecords"];
     assert_eq!((states(&second), landed.new, landed.duplicates), (vec!["audit/b done".to_owned()], 2, 1));
     assert_eq!(cursor(&lake, &service).await, Some(json!(2)));
@@ -337,9 +341,9 @@ async fn where_a_first_run_began_is_kept_before_anything_is_read() {
     assert_eq!(*source.0.lock().unwrap(), [None, begin.clone(), None, begin]);
 }
 
-/// Windows that leave no time out between them, as one run lists them, and a listing that fails.
+/// Windows that leave no time out between them, as one run lists them, and a listing that fails; and when all of them expire.
 #[derive(Debug, Default)]
-struct Windows(Mutex<(Vec<(i64, i64, bool)>, Vec<String>)>);
+struct Windows(Mutex<(Vec<(i64, i64, bool)>, Vec<String>)>, Option<i64>);
 
 impl Source for Windows {
     fn stream(&self) -> &str {
@@ -352,8 +356,12 @@ impl Source for Windows {
 
     fn list(&self, _after: Option<Value>) -> Reply<'_, UnitPage> {
         let (windows, failures) = self.0.lock().unwrap().clone();
-        let unit =
-            |(from, to, _)| ListedUnit { name: format!("windows/{from}"), window: Some((from, to)), ..ListedUnit::default() };
+        let unit = |(from, to, _)| ListedUnit {
+            name: format!("windows/{from}"),
+            window: Some((from, to)),
+            expires: self.1,
+            ..ListedUnit::default()
+        };
         let failures = failures.into_iter().map(|name| (name, "503".to_owned())).collect();
         Box::pin(async move { Ok(UnitPage { units: windows.into_iter().map(unit).collect(), failures, ..UnitPage::default() }) })
     }
@@ -407,7 +415,34 @@ async fn what_failed_does_not_stay_so_when_other_units_have_it_or_nobody_does() 
     // A part of a window that is read again leaves no hole in the rest of it.
     run(40, &[(50, 60, true)], &[]).await;
     run(50, &[(50, 55, true), (60, 70, true)], &[]).await;
-    assert_eq!(ledger(&["--holes"]), Vec::<Vec<String>>::new());
+    // What nobody has any more is one, and is said to be so.
+    let holes = ledger(&["--holes"]);
+    assert_eq!(holes.len(), 1, "{holes:?}");
+    assert_eq!(holes[0][5..7], ["expired", "windows/0"]);
+    assert!(holes[0][2] < holes[0][3] && holes[0][7].starts_with("it cannot be had any more: "), "{holes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_expired_before_it_was_fetched_is_a_hole_that_nobody_can_fill() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::new(&dir.path().join("lake"));
+    let begin = 1_768_186_800_000_000;
+    let source = Arc::new(Windows(Mutex::default(), Some(begin + 100_000_000)));
+    let sources: [Arc<dyn Source>; 1] = [Arc::clone(&source) as _];
+    let holes = async |seconds: i64, windows: &[(i64, i64, bool)]| -> Vec<String> {
+        source.0.lock().unwrap().0 = windows.to_vec();
+        let clock = Arc::new(FixedClock::at_micros(begin + seconds * 1_000_000));
+        import_from(&lake, &sources, &ImportOptions { clock, ..ImportOptions::default() }, &()).await.expect("an import");
+        let ran = run_in(dir.path(), &["--lake", "lake", "ledger", "--holes", "-f", "csv"]).exits(0);
+        csv_rows(&ran.out).into_iter().skip(1).map(|row| row[5..7].join(" ")).collect()
+    };
+    // By now its time is over, whenever the test runs.
+    assert_eq!(holes(0, &[(0, 10, true), (10, 20, false), (20, 30, true)]).await, ["expired windows/10"]);
+    // The next run finds that the service does not list it any more.
+    assert_eq!(holes(120, &[(20, 30, true)]).await, ["expired windows/10"]);
+    assert_eq!(holes(180, &[(30, 40, true)]).await, ["expired windows/10"]);
+    // What has all of its time fills it.
+    assert_eq!(holes(240, &[(5, 25, true)]).await, Vec::<String>::new());
 }
 
 /// A unit that its source lists and does not have any more.

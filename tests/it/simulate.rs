@@ -83,6 +83,38 @@ fn a_section_that_got_everything_says_so_though_some_of_it_cannot_be_read() {
     assert!(!run.err.contains("did not get everything"), "{}", run.err);
 }
 
+/// Units of the audit section by where the ledger has them: listed, committed, failed.
+fn account(of: &Simulated) -> (u64, u64, u64) {
+    let rows = csv_rows(&of.run_with(&["ledger", "--section", "ActivityLog", "-f", "csv"], &[("KQLAKE_NOW", NOW)]).exits(0).out);
+    let count = |name: &str| rows[1][rows[0].iter().position(|own| own == name).expect("a column")].parse().expect("a number");
+    (count("listed"), count("committed"), count("failed"))
+}
+
+#[test]
+fn a_blob_that_comes_damaged_is_failed_and_asked_for_again_until_it_is_whole() {
+    for fault in ["truncated-json", "corrupt-json"] {
+        let of = tenant(4, FaultPlan::default());
+        let plan = format!("[[fault]]\nname = '{fault}'\npath = '*/activity/feed/audit/*'");
+        of.simulator().set_faults(&FaultPlan::read(&plan).expect("a plan"));
+        let mut quarantined = Vec::new();
+        for hour in [12, 13] {
+            let now = format!("2026-01-12T{hour}:00:00Zx100");
+            let run = of.run_with(&["import", "ActivityLog"], &[("KQLAKE_NOW", &now)]);
+            assert!(run.exits(5).err.contains("did not get everything"));
+            let (listed, committed, failed) = account(&of);
+            assert!(failed > 3 && listed == committed + failed, "{fault}: {listed} {committed} {failed}");
+            quarantined.push(landed(&of).1.len());
+        }
+        // Nothing is quarantined twice.
+        assert!(quarantined[0] > 3 && quarantined[0] == quarantined[1], "{quarantined:?}");
+        of.simulator().set_faults(&FaultPlan::default());
+        assert!([0, 5].contains(&of.run_with(&["import", "ActivityLog"], &[("KQLAKE_NOW", "2026-01-12T14:00:00Zx100")]).status));
+        let (listed, committed, failed) = account(&of);
+        assert_eq!((committed, failed), (listed, 0), "{fault}");
+        is_the_truth(&of);
+    }
+}
+
 #[test]
 fn a_second_run_lists_all_again_and_fetches_nothing() {
     let of = tenant(4, FaultPlan::default());

@@ -245,7 +245,7 @@ impl Walker<'_, '_> {
         let reason = match error {
             JsonError::Ended if self.buffer.is_empty() => Reason::EndsOpen,
             JsonError::Ended => Reason::EndsInside,
-            JsonError::Syntax(what) => Reason::Other(format!(
+            JsonError::Syntax(what) => Reason::NoJson(format!(
                 "no valid JSON: {what}, at byte {}; reading goes on at the next line that begins with a bracket",
                 self.source.offset()
             )),

@@ -73,6 +73,8 @@ pub(crate) enum Reason {
     EndsInside,
     /// The text ends between two records, before the closing bracket of the document around them.
     EndsOpen,
+    /// The text is no JSON at some place: why, in words.
+    NoJson(String),
     /// Anything else, in words.
     Other(String),
 }
@@ -82,6 +84,11 @@ impl Reason {
     pub(crate) fn is_cut(&self) -> bool {
         matches!(self, Reason::EndsInside | Reason::EndsOpen)
     }
+
+    /// True when it is the text that is damaged, and not what it says.
+    pub(crate) fn is_damage(&self) -> bool {
+        self.is_cut() || matches!(self, Reason::NoJson(_))
+    }
 }
 
 impl fmt::Display for Reason {
@@ -89,7 +96,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Reason::EndsInside => "the file ends inside this record",
             Reason::EndsOpen => "the document ends before its closing bracket; what followed is missing",
-            Reason::Other(text) => text,
+            Reason::NoJson(text) | Reason::Other(text) => text,
         })
     }
 }
@@ -118,6 +125,9 @@ pub(crate) trait Sink {
     /// Receives a CSV file's heading before the rows, and returns the places of the columns whose dates may have their day or
     /// their month first; an error says why the heading is none of those known.
     fn heading(&mut self, heading: &Heading) -> Result<Vec<usize>, String>;
+
+    /// What `heading` would return, for a heading that is only looked at.
+    fn date_columns(&self, heading: &Heading) -> Result<Vec<usize>, String>;
 
     /// Receives, before the first row with such a date, what all of them from there to the file's end say of their order; an
     /// error says why the file is refused.

@@ -89,6 +89,9 @@ pub(crate) struct Details {
     /// True when the windows of the source's units leave no time out between them.
     #[serde(skip_serializing_if = "is_false")]
     pub tiles: bool,
+    /// True when the unit is all of its kind that its source has of its window.
+    #[serde(skip_serializing_if = "is_false")]
+    pub stretch: bool,
     /// The stream of the source that listed the unit, where listings are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -104,7 +107,10 @@ pub(crate) struct Details {
     /// True when the unit breaks off: records may be missing without a trace.
     #[serde(skip_serializing_if = "is_false")]
     pub cut: bool,
-    /// True when not all of its rows landed, though they were read: the unit must be read again.
+    /// True when the unit's text was damaged, or ended too early.
+    #[serde(skip_serializing_if = "is_false")]
+    pub damaged: bool,
+    /// True when the unit must be read again, though it was: not all of its rows landed, or its service has it better.
     #[serde(skip_serializing_if = "is_false")]
     pub held: bool,
 }
@@ -176,7 +182,9 @@ impl Entry {
                 out_of_scope: report.counts.out_of_scope,
                 stamp: report.stamp.clone(),
                 held: report.held,
+                damaged: report.is_damaged,
                 cut: report.extent == ReadExtent::Cut,
+                stretch: listed.is_stretch,
                 // Whatever is listed as a unit was listed at some time.
                 listing: report.state == UnitState::Failed && listed.listed.is_none(),
                 ..Details::of_run(import_id)

@@ -37,6 +37,10 @@ pub(crate) struct Registrar {
 pub(crate) struct Overdue {
     /// When it was listed first.
     pub listed: Option<i64>,
+    /// The instants between which its records lie.
+    pub window: Option<(i64, i64)>,
+    /// True when it is all of its kind that its source had of its window.
+    pub is_stretch: bool,
     /// Until when its source had it.
     pub expires: i64,
     /// How often it was tried.
@@ -111,6 +115,7 @@ impl Registrar {
         entry.details = super::Details {
             source: Some(source.stream().to_owned()),
             tiles: source.tiles(),
+            stretch: unit.is_stretch,
             ..super::Details::of_run(&self.import_id)
         };
         entry

@@ -17,6 +17,7 @@ pub use self::entry::NO_SECTION;
 pub(crate) use self::entry::{Details, Entry};
 pub(crate) use self::listed::{Overdue, Registrar};
 pub use self::state::{LedgerState, UnknownState};
+pub(crate) use self::unlisted::Unlisted;
 use super::names::listed_names;
 use super::source::ListedUnit;
 use super::{DateOrder, ImportError, ReadExtent, Section, UnitState};
@@ -96,10 +97,14 @@ pub(crate) struct Known {
     scope: Option<String>,
     /// The order of dates that was given when records of it were refused.
     date_order: Option<String>,
-    /// The instants between which its records lie, where units of its source leave no time out between them.
+    /// The instants between which its records lie.
     window: Option<(i64, i64)>,
+    /// True when it is all of its kind that its source has of its window.
+    is_stretch: bool,
     /// True when it was never read to its end.
     is_missing: bool,
+    /// True when its service gave it damaged, or ending too early.
+    is_torn: bool,
     /// True when it is no unit but a listing that failed.
     is_listing: bool,
 }
@@ -218,6 +223,11 @@ impl KnownUnits {
         self.units.get(name)
     }
 
+    /// Units that their services gave damaged the last time: what is refused of them is quarantined anew.
+    pub(crate) fn torn(&self) -> impl Iterator<Item = &str> {
+        self.units.iter().filter(|(_, known)| known.is_torn).map(|(name, _)| name.as_str())
+    }
+
     /// How often a unit was tried before.
     pub(crate) fn attempts(&self, name: &str) -> i64 {
         self.units.get(name).map_or(0, |known| known.attempts)
@@ -237,7 +247,8 @@ impl KnownUnits {
         mine.filter(|(_, known)| is_lost(known))
             .filter_map(|(name, known)| {
                 let expires = known.expires.filter(|expires| *expires < now)?;
-                Some((name.clone(), Overdue { listed: known.listed, expires, attempts: known.attempts }))
+                let Known { listed, window, is_stretch, attempts, .. } = *known;
+                Some((name.clone(), Overdue { listed, window, is_stretch, expires, attempts }))
             })
             .collect()
     }
@@ -331,24 +342,35 @@ async fn rows(lake: &Lake, section: Option<Section>) -> Result<Vec<RecordBatch>,
     batches.map_err(|error| ImportError::Lake(snapshot.failure(error, snapshot.files())))
 }
 
-/// The hashes that units had in tries of which the run and the unit are wanted; none for what was not read to its end.
-pub(crate) async fn hashes(
+/// What a try found of its unit's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TriedContent {
+    /// Its hash; `None` for what was not read to its end.
+    pub hash: Option<String>,
+    /// True when a service gave the text damaged, or ending too early.
+    pub is_torn: bool,
+}
+
+/// The contents that units had in tries of which the run and the unit are wanted.
+pub(crate) async fn contents(
     lake: &Lake,
     wanted: &HashSet<(&str, &str)>,
-) -> Result<HashMap<(String, String), String>, ImportError> {
-    let mut hashes = HashMap::new();
+) -> Result<HashMap<(String, String), TriedContent>, ImportError> {
+    let mut contents = HashMap::new();
     for batch in rows(lake, None).await? {
         let columns = opened(&batch)?;
         for row in 0..batch.num_rows() {
-            let (Some(unit), Some(hash)) = (columns.text("unit", row), columns.text("contentHash", row)) else { continue };
+            let Some(unit) = columns.text("unit", row) else { continue };
             let details: Option<Details> = columns.text("details", row).and_then(|t| serde_json::from_str(t).ok());
-            let Some(run) = details.map(|details| details.import_id) else { continue };
-            if wanted.contains(&(run.as_str(), unit)) {
-                hashes.insert((run, unit.to_owned()), hash.to_owned());
+            let Some(details) = details.filter(|details| wanted.contains(&(details.import_id.as_str(), unit))) else { continue };
+            let hash = columns.text("contentHash", row).map(str::to_owned);
+            let is_torn = details.damaged && details.source.is_some();
+            if hash.is_some() || is_torn {
+                contents.insert((details.import_id, unit.to_owned()), TriedContent { hash, is_torn });
             }
         }
     }
-    Ok(hashes)
+    Ok(contents)
 }
 
 /// Reads what earlier imports did: all of them, or those of a section, whose units no other one lists.
@@ -405,14 +427,24 @@ fn standpoint(state: LedgerState, refused: u64, details: &Details) -> Standpoint
 
 fn add(known: &mut KnownUnits, batch: &RecordBatch) -> Result<(), ImportError> {
     let columns = opened(batch)?;
+    // Of a file that comes anew every few minutes there are thousands of rows, of which the newest one counts: only that is read
+    // through.
+    let mut newest: HashMap<&str, (i64, usize)> = HashMap::new();
     for row in 0..batch.num_rows() {
+        let (Some(unit), Some(_)) = (columns.text("unit", row), columns.text("state", row)) else { continue };
+        let started = columns.micros("startedAt", row).unwrap_or(i64::MIN);
+        let newest = newest.entry(unit).or_insert((started, row));
+        if started > newest.0 {
+            *newest = (started, row);
+        }
+    }
+    for (unit, (started, row)) in newest {
         let text = |column| columns.text(column, row);
-        let (Some(unit), Some(state)) = (text("unit"), text("state")) else { continue };
+        let Some(state) = text("state") else { continue };
         // A word of a newer version says nothing here: the unit is read again, as one that was only listed.
         let state = state.parse().unwrap_or(LedgerState::Listed);
         // What could not be read to its end has none, and must be read again.
         let hash = text("contentHash").unwrap_or_default();
-        let started = columns.micros("startedAt", row).unwrap_or(i64::MIN);
         if known.units.get(unit).is_some_and(|newer| newer.started >= started) {
             continue;
         }
@@ -421,7 +453,8 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) -> Result<(), ImportError> {
         let details: Details = text("details").and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
         let refused = count("quarantined");
         let standpoint = match standpoint(state, refused, &details) {
-            Standpoint::Refused if hash.is_empty() => Standpoint::Open,
+            // What a service gave cut off is asked for again; earlier programs left it at that.
+            Standpoint::Refused if hash.is_empty() || (details.cut && details.source.is_some()) => Standpoint::Open,
             standpoint => standpoint,
         };
         let this = Known {
@@ -446,10 +479,12 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) -> Result<(), ImportError> {
             stamp: details.stamp,
             listed: columns.micros("listedAt", row),
             expires: columns.micros("expiresAt", row),
+            is_torn: details.damaged && details.source.is_some(),
             source: details.source,
             scope: details.scope,
             date_order: details.date_order,
-            window: columns.micros("windowStart", row).zip(columns.micros("windowEnd", row)).filter(|_| details.tiles),
+            window: columns.micros("windowStart", row).zip(columns.micros("windowEnd", row)),
+            is_stretch: details.stretch,
             is_missing: standpoint == Standpoint::Open && unlisted::is_missing(state, hash),
             is_listing: details.listing,
         };

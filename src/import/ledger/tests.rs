@@ -27,7 +27,9 @@ fn known(state: &str, hash: &str, details: &Details) -> Known {
         scope: None,
         date_order: None,
         window: None,
+        is_stretch: false,
         is_missing: false,
+        is_torn: false,
         is_listing: false,
     }
 }
@@ -147,6 +149,8 @@ fn entries_are_read_back_as_they_were_written() {
             scope: Some("sites".into()),
             date_order: Some("day-first".into()),
             tiles: true,
+            stretch: true,
+            damaged: true,
             ..Details::of_run("run")
         },
         ..Entry::default()
@@ -176,7 +180,9 @@ fn entries_are_read_back_as_they_were_written() {
         scope: Some("sites".into()),
         date_order: Some("day-first".into()),
         window: Some((1, 2)),
+        is_stretch: true,
         is_missing: false,
+        is_torn: true,
         is_listing: false,
     };
     assert_eq!(known.get("u"), Some(&expected));

@@ -23,6 +23,10 @@ pub(crate) struct Unlisted {
     pub name: String,
     /// When it was listed first (microseconds since 1970).
     pub listed: Option<i64>,
+    /// The instants between which its records lie.
+    pub window: Option<(i64, i64)>,
+    /// True when it is all of its kind that its source had of its window.
+    pub is_stretch: bool,
     /// What became of it.
     pub outcome: Fate,
 }
@@ -87,7 +91,8 @@ impl KnownUnits {
                     Some(window) if is_covered(window) => Fate::Covered,
                     _ => Fate::Lost,
                 };
-                Unlisted { name: name.clone(), listed: known.listed, outcome }
+                let Known { listed, window, is_stretch, .. } = *known;
+                Unlisted { name: name.clone(), listed, window, is_stretch, outcome }
             })
             .collect()
     }

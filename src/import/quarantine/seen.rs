@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 
 use super::store::{self, QuarantineFile};
-use crate::ledger;
+use crate::ledger::{self, TriedContent};
 use crate::names::listed_names;
 use crate::{ImportError, ImportSummary, UnitReport, UnitState};
 use kqlake_lake::Lake;
@@ -20,12 +20,7 @@ pub async fn seen_again<'f>(
     summary: &ImportSummary,
 ) -> Result<Vec<&'f QuarantineFile>, ImportError> {
     let wanted = files.iter().map(|file| (file.import_id.as_str(), file.unit.as_str())).collect();
-    let then = match ledger::hashes(lake, &wanted).await {
-        Ok(then) => then,
-        // Without the ledger it is unknown what the units held.
-        Err(ImportError::Lake(error)) if error.is_of_one_table() => HashMap::new(),
-        Err(error) => return Err(error),
-    };
+    let then = contents_then(lake, &wanted).await?;
     let settled = summary.units.iter().filter(|unit| !unit.held);
     let mut now: HashSet<(&str, &str)> = HashSet::new();
     for unit in settled {
@@ -34,12 +29,25 @@ pub async fn seen_again<'f>(
     }
     let is_same = |file: &QuarantineFile| {
         let then = then.get(&(file.import_id.clone(), file.unit.clone()));
-        then.is_some_and(|then| listed_names(&file.unit).any(|name| now.contains(&(name, then.as_str()))))
+        let then = then.and_then(|then| then.hash.as_deref());
+        then.is_some_and(|then| listed_names(&file.unit).any(|name| now.contains(&(name, then))))
     };
     let (same, changed): (Vec<&QuarantineFile>, Vec<&QuarantineFile>) = files.iter().partition(|file| is_same(file));
     let path = store::folder(lake.root());
     let again = refused_again(lake, &changed, &summary.import_id).map_err(|source| ImportError::Quarantine { path, source })?;
     Ok(same.into_iter().chain(again).collect())
+}
+
+/// What tries found of their units.
+async fn contents_then(
+    lake: &Lake,
+    wanted: &HashSet<(&str, &str)>,
+) -> Result<HashMap<(String, String), TriedContent>, ImportError> {
+    match ledger::contents(lake, wanted).await {
+        // Without the ledger it is unknown what the units held.
+        Err(ImportError::Lake(error)) if error.is_of_one_table() => Ok(HashMap::new()),
+        found => found,
+    }
 }
 
 /// Removes what earlier runs quarantined of units that this one read whole, with nothing refused, where they had the same content
@@ -59,6 +67,33 @@ pub(crate) async fn drop_read(lake: &Lake, summary: &ImportSummary) -> Result<()
     }
     let seen = seen_again(lake, &files, summary).await?;
     store::drop_files(seen).map_err(failed)
+}
+
+/// Removes what earlier runs quarantined of units that a service gave damaged then: where this run read the unit undamaged, which
+/// refused anew what no table takes, and where it refused every one of them again.
+///
+/// # Errors
+/// The ledger or the quarantine cannot be read, or a file cannot be removed.
+pub(crate) async fn drop_torn(lake: &Lake, summary: &ImportSummary) -> Result<(), ImportError> {
+    let was_read =
+        |unit: &&UnitReport| unit.content_hash.is_some() && matches!(unit.state, UnitState::Done | UnitState::Incomplete);
+    let read: HashMap<&str, bool> =
+        summary.units.iter().filter(was_read).map(|unit| (unit.name.as_str(), unit.is_damaged)).collect();
+    let path = store::folder(lake.root());
+    let failed = |source| ImportError::Quarantine { path: path.clone(), source };
+    let mut files = if read.is_empty() { Vec::new() } else { store::list(lake.root()).map_err(failed)? };
+    files.retain(|file| file.import_id != summary.import_id && read.contains_key(file.unit.as_str()));
+    if files.is_empty() {
+        return Ok(());
+    }
+    let wanted = files.iter().map(|file| (file.import_id.as_str(), file.unit.as_str())).collect();
+    let then = contents_then(lake, &wanted).await?;
+    let is_torn =
+        |file: &&QuarantineFile| then.get(&(file.import_id.clone(), file.unit.clone())).is_some_and(|then| then.is_torn);
+    let is_damaged = |file: &&QuarantineFile| read.get(file.unit.as_str()).is_some_and(|damaged| *damaged);
+    let (again, over): (Vec<&QuarantineFile>, Vec<&QuarantineFile>) = files.iter().filter(is_torn).partition(is_damaged);
+    let again = refused_again(lake, &again, &summary.import_id).map_err(failed)?;
+    store::drop_files(over.into_iter().chain(again)).map_err(failed)
 }
 
 /// Files each of whose records a run has quarantined again.

@@ -44,7 +44,8 @@ pub(super) async fn begin(
     }
     let (root, is_dry) = (lake.root().to_owned(), options.dry_run);
     let (id, limits, retention) = (import_id.to_owned(), options.limits, options.retention);
-    let (retry, again, tried) = (options.retry.clone(), options.again, Arc::clone(known));
+    let (mut retry, again, tried) = (options.retry.clone(), options.again, Arc::clone(known));
+    retry.extend(known.torn().map(str::to_owned));
     let cleaned = tokio::task::spawn_blocking(move || {
         let (kept, outdated) = clean(&root, retention, now, is_dry).unwrap_or_else(|error| {
             // What can no longer be removed hinders no import.

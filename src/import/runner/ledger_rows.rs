@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::Run;
-use crate::ledger::{self, Entry};
+use crate::ledger::{self, Entry, Unlisted};
 use crate::own_rows;
 use crate::reader::report;
 use crate::row::Row;
@@ -70,7 +70,8 @@ impl Run<'_> {
             let mut report = report(&unit.name, unit.state(), self.now());
             (report.reason, report.section) = (Some(unit.reason().to_owned()), self.options.section);
             let is_listing = unit.is_listing();
-            let listed = ListedUnit { name: unit.name, listed: unit.listed, ..ListedUnit::default() };
+            let Unlisted { name, listed, window, is_stretch, .. } = unit;
+            let listed = ListedUnit { name, listed, window, is_stretch, ..ListedUnit::default() };
             entries.extend(self.entry(&report, at, &listed).map(|mut entry| {
                 // It stays what it was: no unit.
                 entry.details.listing = is_listing;

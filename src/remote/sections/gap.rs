@@ -13,6 +13,7 @@ pub(super) fn unit(of: &str, from: i64, to: i64) -> ListedUnit {
     ListedUnit {
         name: format!("{of}{PART}{}..{}", instant::text(from), instant::text(to)),
         window: Some((from, to)),
+        is_stretch: true,
         expires: Some(to),
         ..ListedUnit::default()
     }

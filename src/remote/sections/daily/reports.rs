@@ -165,6 +165,7 @@ impl Reports {
                     ListedUnit {
                         stamp: Some(if today - day > SETTLED { "settled".to_owned() } else { instant::day(now) }),
                         window: Some((start, start + DAY)),
+                        is_stretch: true,
                         expires: Some(start + (KEPT + 1) * DAY),
                         ..whole(&instant::day(start))
                     }

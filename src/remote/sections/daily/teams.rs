@@ -46,6 +46,7 @@ impl Teams {
             name: format!("{}/{day}/{team}", self.stream),
             stamp: Some(day.clone()),
             window: Some((start, start + DAY)),
+            is_stretch: true,
             expires: Some(start + DAY),
             ..ListedUnit::default()
         });

@@ -80,6 +80,7 @@ impl UserApps {
                 name,
                 stamp: Some(stamp),
                 window: Some((start, start + DAY)),
+                is_stretch: true,
                 expires: Some(start + DAY),
                 ..ListedUnit::default()
             }

@@ -125,6 +125,7 @@ impl Users {
         let unit = ListedUnit {
             name: format!("{}/{}{changes}", self.stream, instant::day(now)),
             window: Some((day, day + DAY)),
+            is_stretch: true,
             expires: Some(day + DAY),
             cursor: Some(Value::Null),
             ..ListedUnit::default()
