@@ -141,10 +141,10 @@ pub struct TableDef {
 }
 
 impl TableDef {
-    /// True where a row that is the same as a landed one but for a later [`TAKEN_AT`] leaves it there. Such rows are asked for again and
-    /// again for days, and most of them stand still; a snapshot is one of its day, and its latest state the one that is true.
+    /// True where a row that is the same as a landed one but for a later [`TAKEN_AT`] leaves it there. Messages, days of reports and
+    /// snapshots are asked for again and again, and most of their rows stand still: where nothing changed nothing is written.
     pub(crate) fn keeps_unchanged(&self) -> bool {
-        self.span == KeySpan::Table && self.versions.first() == Some(&TAKEN_AT)
+        self.versions.first() == Some(&TAKEN_AT)
     }
 
     /// Position of a column by its exact name.
