@@ -35,6 +35,10 @@ const BUFFER_PART: usize = 32;
 const OPEN_TABLES: usize = 128;
 /// Rows of batches that are put together before a landing takes them: files of a few records give batches of a few rows.
 const GATHERED_ROWS: usize = 1_024;
+/// Bytes of such batches, from which on they are put together: what a batch takes beside its values counts, too.
+const GATHERED_BYTES: usize = 4 << 20;
+/// Bytes that a column of a batch takes beside its values: what it is, and the ends of its buffers.
+const COLUMN_BYTES: usize = 256;
 /// A batch of at least so many rows is not copied to be put together with others.
 const COPIED_BELOW: usize = GATHERED_ROWS / 4;
 
@@ -67,12 +71,13 @@ struct Open {
     /// Small batches that wait to be put together, with their origins.
     small: Vec<(RecordBatch, Origin)>,
     small_rows: usize,
+    small_bytes: usize,
 }
 
 impl Open {
     /// Bytes of rows that wait in memory.
     fn buffered_bytes(&self) -> usize {
-        self.landing.buffered_bytes() + self.small.iter().map(|(batch, _)| bytes_of_rows(batch)).sum::<usize>()
+        self.landing.buffered_bytes() + self.small_bytes
     }
 }
 
@@ -152,7 +157,7 @@ impl<'l> Landings<'l> {
     async fn write_open(&mut self, table: &'static TableDef, batch: RecordBatch, origin: Origin) -> Result<(), ImportError> {
         if !self.open.contains_key(table.name) {
             let landing = self.lake.land(table).await?.with_buffer(self.buffer);
-            let open = Open { landing, rows: 0, small: Vec::new(), small_rows: 0 };
+            let open = Open { landing, rows: 0, small: Vec::new(), small_rows: 0, small_bytes: 0 };
             self.open.insert(table.name, open);
         }
         let Some(open) = self.open.get_mut(table.name) else { return Ok(()) };
@@ -160,8 +165,10 @@ impl<'l> Landings<'l> {
             flush(table.name, open).await?;
         }
         open.small_rows += batch.num_rows();
+        open.small_bytes += bytes_of_rows(&batch) + batch.num_columns() * COLUMN_BYTES;
         open.small.push((batch, origin));
-        if open.small_rows >= GATHERED_ROWS { Ok(flush(table.name, open).await?) } else { Ok(()) }
+        let is_enough = open.small_rows >= GATHERED_ROWS || open.small_bytes >= GATHERED_BYTES;
+        if is_enough { Ok(flush(table.name, open).await?) } else { Ok(()) }
     }
 
     /// Begins to commit all open tables. What is written from now on belongs to the next checkpoint.
@@ -241,7 +248,7 @@ async fn commit(table: &'static str, mut open: Open, position: Position) -> Resu
 /// Hands the small batches of a table to its landing.
 async fn flush(table: &'static str, open: &mut Open) -> Result<(), LakeError> {
     let small = std::mem::take(&mut open.small).into_iter();
-    open.small_rows = 0;
+    (open.small_rows, open.small_bytes) = (0, 0);
     let (small, origins): (Vec<RecordBatch>, Vec<(Origin, usize)>) = small
         .map(|(batch, origin)| (origin, batch.num_rows(), batch))
         .map(|(origin, rows, batch)| (batch, (origin, rows)))

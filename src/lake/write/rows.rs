@@ -36,15 +36,16 @@ enum Column {
 }
 
 impl Column {
+    /// A column without room: units of a few records make batches of a few rows, and what is not used of them stays with them.
     fn new(ty: Type) -> Self {
         match ty {
-            Type::Bool => Column::Bool(BooleanBuilder::new()),
-            Type::Int => Column::Int(Int32Builder::new()),
-            Type::Long | Type::TimeSpan => Column::Long(Int64Builder::new()),
-            Type::Real => Column::Real(Float64Builder::new()),
-            Type::Decimal => Column::Decimal(Decimal128Builder::new().with_data_type(stored_type(Type::Decimal))),
-            Type::String | Type::Guid | Type::Dynamic => Column::Text(StringBuilder::new()),
-            Type::DateTime => Column::Time(Int64Builder::new()),
+            Type::Bool => Column::Bool(BooleanBuilder::with_capacity(0)),
+            Type::Int => Column::Int(Int32Builder::with_capacity(0)),
+            Type::Long | Type::TimeSpan => Column::Long(Int64Builder::with_capacity(0)),
+            Type::Real => Column::Real(Float64Builder::with_capacity(0)),
+            Type::Decimal => Column::Decimal(Decimal128Builder::with_capacity(0).with_data_type(stored_type(Type::Decimal))),
+            Type::String | Type::Guid | Type::Dynamic => Column::Text(StringBuilder::with_capacity(0, 0)),
+            Type::DateTime => Column::Time(Int64Builder::with_capacity(0)),
         }
     }
 
