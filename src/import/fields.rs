@@ -104,7 +104,7 @@ impl FieldMap {
         for (name, value) in &members.0 {
             let text = value.get();
             match self.column(name) {
-                Some(column) => match SourceValue::Json(text).read(self.table.columns[column].ty, order) {
+                Some(column) => match SourceValue::of(*value).read(self.table.columns[column].ty, order) {
                     Some(Cell::Null) => {}
                     Some(cell) => row.cells[column] = cell,
                     None => left(name, text),

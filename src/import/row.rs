@@ -8,7 +8,7 @@ use kqlake_lake::RowBuilder;
 use kqlake_lake::identity::{ContentValue, RecordHash, RowContent, derived_id};
 use kqlake_lake::tables::{IMPORT_ID, TableDef};
 use kqlake_value::Type;
-use kqlake_value::json::checked::Members;
+use kqlake_value::json::checked::{Members, Raw};
 use kqlake_value::json::replace_lone_surrogates;
 
 /// A value of a row. Its kind agrees with its column's type.
@@ -91,15 +91,23 @@ impl<'a> Cell<'a> {
 pub(crate) enum SourceValue<'a> {
     /// JSON text of a value.
     Json(&'a str),
+    /// JSON text of a string that is known to have no escapes.
+    Plain(&'a str),
     /// A CSV field.
     Field(&'a str),
 }
 
 impl<'a> SourceValue<'a> {
+    /// A member's value.
+    pub(crate) fn of(value: Raw<'a>) -> Self {
+        if value.plain_string().is_some() { SourceValue::Plain(value.get()) } else { SourceValue::Json(value.get()) }
+    }
+
     /// The value as plain text: a JSON string unescaped, anything else as it is.
     pub(crate) fn text(self) -> Cow<'a, str> {
         match self {
             SourceValue::Json(json) if json.starts_with('"') => unescape(json),
+            SourceValue::Plain(json) => Cow::Borrowed(json.get(1..json.len().saturating_sub(1)).unwrap_or_default()),
             SourceValue::Json(text) | SourceValue::Field(text) => Cow::Borrowed(text),
         }
     }
@@ -107,7 +115,7 @@ impl<'a> SourceValue<'a> {
     /// True for JSON null, an empty text, and an empty field.
     pub(crate) fn is_empty(self) -> bool {
         match self {
-            SourceValue::Json(text) => text == "null" || text == "\"\"",
+            SourceValue::Json(text) | SourceValue::Plain(text) => text == "null" || text == "\"\"",
             SourceValue::Field(text) => text.is_empty(),
         }
     }
@@ -234,7 +242,9 @@ impl<'a> Row<'a> {
 
     /// A row without values of a table whose [`source_columns`] were counted before.
     pub(crate) fn with_columns(table: &'static TableDef, count: usize) -> Self {
-        Self { table, cells: vec![Cell::Null; count], bags: Vec::new(), unnumbered: None }
+        // Made where they are: a clone of each would be a call.
+        let cells = (0..count).map(|_| Cell::Null).collect();
+        Self { table, cells, bags: Vec::new(), unnumbered: None }
     }
 
     /// The row with its own copy of what it borrowed.
@@ -341,6 +351,33 @@ mod tests {
         assert_eq!(read("99999999999", Type::Int), None);
         assert_eq!(read("null", Type::Long), Some(Cell::Null));
         assert_eq!(read("\" \"", Type::DateTime), Some(Cell::Null));
+    }
+
+    #[test]
+    fn strings_that_are_known_to_be_plain_are_read_as_others_are() {
+        let texts = [
+            r#""""#,
+            r#""a""#,
+            r#""true""#,
+            r#""null""#,
+            r#""42""#,
+            r#"" 4.5 ""#,
+            r#""{\"a\":1}""#,
+            r#""[1]""#,
+            r#""2026-01-05""#,
+        ];
+        for text in texts {
+            let record = format!(r#"{{"k":{text}}}"#);
+            let members = Members::parse(&record).unwrap();
+            let value = SourceValue::of(members.0[0].1);
+            assert_eq!(matches!(value, SourceValue::Plain(_)), !text.contains('\\'), "{text}");
+            assert_eq!((value.text(), value.is_empty()), (SourceValue::Json(text).text(), SourceValue::Json(text).is_empty()));
+            for ty in
+                [Type::String, Type::Dynamic, Type::Long, Type::Real, Type::Bool, Type::DateTime, Type::TimeSpan, Type::Guid]
+            {
+                assert_eq!(value.read(ty, DateOrder::Unknown), read(text, ty), "{text} {ty:?}");
+            }
+        }
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl TableMapping {
             return;
         }
         match source {
-            SourceValue::Json(json) => push_left(extra, name, json),
+            SourceValue::Json(json) | SourceValue::Plain(json) => push_left(extra, name, json),
             SourceValue::Field(text) => push_member(extra, name, &string_literal(text)),
         }
     }
@@ -339,7 +339,7 @@ impl AppInsights {
         for at in 0..members.0.len() {
             let inner = members.take_inner(at);
             let (name, value) = &members.0[at];
-            table.put_known(&mut row, &mut extra, name, SourceValue::Json(value.get()), inner, DateOrder::Unknown);
+            table.put_known(&mut row, &mut extra, name, SourceValue::of(*value), inner, DateOrder::Unknown);
         }
         table.finish(row, extra, &table.content)
     }
