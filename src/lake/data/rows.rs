@@ -19,12 +19,12 @@ use crate::day::day_of;
 use crate::error::LakeError;
 use crate::log::entry::NewFile;
 use crate::partition::Partition;
-use kqlake_value::Type;
 
 /// Rows that are brought into order and encoded at a time: few enough to stay near the processor.
 const GATHERED_ROWS: usize = CHUNK_ROWS / 4;
-/// Bytes of the mean value of a bag that is brought into order without being copied.
-const LONG_BYTES: usize = 128;
+/// Bytes of text a row from which on a column is brought into order without its texts being copied. A view of a text takes 16
+/// bytes, in a row without a text as well.
+const LONG_BYTES: usize = 30;
 
 /// Rows by their position: (batch, row).
 pub(crate) type Picks = Vec<(usize, usize)>;
@@ -77,15 +77,14 @@ fn bytes_of(column: &ArrayRef) -> usize {
     column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
 }
 
-/// The schema of rows of which long bags are views.
+/// The schema of rows of which columns of long texts are views, but for those that rows are ordered by.
 fn with_views(layout: &Layout, rows: &[Prepared]) -> SchemaRef {
-    let is_bag = |name: &str| layout.def.columns.iter().any(|column| column.ty == Type::Dynamic && column.name == name);
+    let all: usize = rows.iter().map(|rows| rows.batch.num_rows()).sum();
     let is_long = |at: usize| {
-        let texts = || rows.iter().filter_map(|rows| rows.batch.column(at).as_string_opt::<i32>());
-        let bytes: usize = texts().map(|texts| texts.value_data().len()).sum();
-        bytes > LONG_BYTES * texts().map(|texts| texts.len() - texts.null_count()).sum::<usize>()
+        let texts = rows.iter().filter_map(|rows| rows.batch.column(at).as_string_opt::<i32>());
+        texts.map(|texts| texts.value_data().len()).sum::<usize>() > LONG_BYTES * all
     };
-    let fields = layout.file.fields().iter().enumerate().map(|(at, field)| match is_bag(field.name()) && is_long(at) {
+    let fields = layout.file.fields().iter().enumerate().map(|(at, field)| match !layout.order.contains(&at) && is_long(at) {
         true => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
         false => field.clone(),
     });
@@ -97,7 +96,7 @@ fn with_views(layout: &Layout, rows: &[Prepared]) -> SchemaRef {
 pub(crate) struct FileRows {
     layout: Arc<Layout>,
     batches: Vec<RecordBatch>,
-    /// Their schema: that of files, where long bags are views of their texts.
+    /// Their schema: that of files, where columns of long texts are views of them.
     schema: SchemaRef,
     /// Their columns that have values.
     some: Vec<RecordBatch>,

@@ -330,8 +330,9 @@ impl Intake {
         }
         let row_of = |row: &u32| &fresh.keys[*row as usize];
         let days: BTreeSet<i32> = fresh.by_key.values().map(|row| row_of(row).day).collect();
+        let concerned: Vec<&FileEntry> = live.iter().filter(|file| concerns(layout, file, &days)).collect();
         let mut contents: ContentMap<()> = ContentMap::default();
-        if def.content.is_some() {
+        if def.content.is_some() && !concerned.is_empty() {
             contents.extend(fresh.by_key.values().map(|row| (row_of(row).content, ())));
         }
         let groups = fresh.groups();
@@ -345,7 +346,7 @@ impl Intake {
         };
         let mut found = Found::default();
         let mut scratch = Vec::new();
-        for file in live.iter().filter(|file| concerns(layout, file, &days)) {
+        for file in concerned {
             if self.closed.has(&file.path) {
                 continue;
             }

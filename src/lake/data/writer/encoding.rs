@@ -37,7 +37,7 @@ const FAST: i32 = 1;
 /// That of columns of a compacted file.
 const THOROUGH: i32 = 6;
 /// That of their bags, which are most of the bytes and repeat themselves far apart.
-const BAGS: i32 = 9;
+const BAGS: i32 = 11;
 
 /// Values that are looked at, at least, before a column is said to repeat few of them.
 const FEW: usize = 64;
@@ -89,7 +89,7 @@ pub(super) fn properties(def: &TableDef, first: &RecordBatch, effort: Effort) ->
         let shown = seen(values);
         let is_distinct = is_key || shown.is_distinct;
         match values.data_type() {
-            DataType::Utf8 => {
+            DataType::Utf8 | DataType::Utf8View => {
                 // Also what a dictionary is given up for.
                 properties = properties.set_column_encoding(path(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
                 if is_distinct {
@@ -132,15 +132,22 @@ struct Seen {
 
 fn seen(values: &dyn Array) -> Seen {
     if let Some(texts) = values.as_string_opt::<i32>() {
-        let bytes: usize = texts.iter().flatten().map(str::len).sum();
-        let is_short = bytes <= ID_BYTES * (texts.len() - texts.null_count()).max(1);
-        return Seen { is_distinct: are_distinct(texts.iter().flatten().map(|text| xxh64(text.as_bytes(), 0))), is_short };
+        return seen_texts(|| texts.iter().flatten());
+    }
+    if let Some(texts) = values.as_string_view_opt() {
+        return seen_texts(|| texts.iter().flatten());
     }
     let numbers =
         values.as_primitive_opt::<Int64Type>().map(|numbers| are_distinct(numbers.iter().flatten().map(i64::cast_unsigned)));
     let times = values.as_primitive_opt::<TimestampMicrosecondType>();
     let times = times.map(|times| are_distinct(times.iter().flatten().map(i64::cast_unsigned)));
     Seen { is_distinct: numbers.or(times).unwrap_or(false), is_short: true }
+}
+
+fn seen_texts<'a, I: Iterator<Item = &'a str>>(texts: impl Fn() -> I) -> Seen {
+    let (count, bytes) = texts().fold((0_usize, 0_usize), |(count, bytes), text| (count + 1, bytes + text.len()));
+    let is_distinct = are_distinct(texts().map(|text| xxh64(text.as_bytes(), 0)));
+    Seen { is_distinct, is_short: bytes <= ID_BYTES * count.max(1) }
 }
 
 /// True when nineteen of twenty values are new ones: a dictionary would hold nearly all of them, and say each again. What repeats
