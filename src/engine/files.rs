@@ -1,5 +1,6 @@
 //! Local files as tables of a query: Parquet, CSV and JSON, under names that the command line gives.
 
+mod delimited;
 mod json;
 
 use std::collections::{HashMap, HashSet};
@@ -17,6 +18,8 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, cast, lit};
 use datafusion::prelude::SessionContext;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::parquet_column;
+use parquet::file::statistics::Statistics;
 use url::Url;
 
 use crate::error::{Error, Result};
@@ -74,44 +77,40 @@ async fn open(path: &Path, session: &SessionContext) -> Result<Arc<dyn TableProv
         let table = tokio::task::spawn_blocking(move || json::open(&real)).await.map_err(|err| failed(err.to_string()))?;
         return table.and_then(|table| with_columns(&table.schema()).map(|()| table)).map_err(failed);
     };
-    let delimited = match format.get_ext() == "csv" {
-        true => {
-            let delimiter = if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv")) { b'\t' } else { b',' };
-            let file = real.clone();
-            let read = tokio::task::spawn_blocking(move || {
-                named_once(&file, delimiter)?;
-                delimited_schema(&file, delimiter)
-            });
-            Some(read.await.map_err(|err| failed(err.to_string()))?.map_err(failed)?)
-        }
-        false => {
-            let file = real.clone();
-            let named = tokio::task::spawn_blocking(move || columns_named_once(&file));
-            named.await.map_err(|err| failed(err.to_string()))?.map_err(failed)?;
-            None
-        }
-    };
+    let is_delimited = format.get_ext() == "csv";
+    let delimiter = if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv")) { b'\t' } else { b',' };
+    let file = real.clone();
+    let looked_at = tokio::task::spawn_blocking(move || match is_delimited {
+        true => delimited::columns(&file, delimiter).map(|columns| (Some(columns), Vec::new())),
+        false => parquet_columns(&file).map(|great| (None, great)),
+    });
+    let (delimited, great) = looked_at.await.map_err(|err| failed(err.to_string()))?.map_err(failed)?;
     let url = Url::from_file_path(&real).map_err(|()| failed("its path is no address".to_owned()))?;
     let url = ListingTableUrl::parse(url).map_err(|err| failed(err.strip_backtrace()))?;
     let options = ListingOptions::new(format).with_file_extension("");
     let state = session.state();
-    let schema = match delimited {
-        Some(schema) => Arc::new(schema),
+    let schema = match &delimited {
+        Some(columns) => Arc::new(columns.read.clone()),
         None => options.infer_schema(&state, &url).await.map_err(|err| failed(err.strip_backtrace()))?,
     };
     with_columns(&schema).map_err(failed)?;
-    let schema = Arc::new(Schema::new(schema.fields().iter().map(as_computed).collect::<Vec<_>>()));
+    let in_form = |field: &Arc<Field>| if great.contains(field.name()) { as_decimal(field) } else { as_computed(field) };
+    let schema = Arc::new(Schema::new(schema.fields().iter().map(in_form).collect::<Vec<_>>()));
     let of_time = |field: &Field| matches!(field.data_type(), DataType::Duration(_) | DataType::Time32(_) | DataType::Time64(_));
     if let Some(field) = schema.fields().iter().find(|field| of_time(field)) {
         return Err(failed(format!("the type {} of its column {} is not supported", field.data_type(), field.name())));
     }
     let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
-    let table = ListingTable::try_new(config).map_err(|err| failed(err.strip_backtrace()))?;
-    in_microseconds(Arc::new(table), session).map_err(|err| failed(err.strip_backtrace()))
+    let table = Arc::new(ListingTable::try_new(config).map_err(|err| failed(err.strip_backtrace()))?);
+    let table = match delimited {
+        Some(columns) => columns.table(table, session),
+        None => in_microseconds(table, session),
+    };
+    table.map_err(|err| failed(err.strip_backtrace()))
 }
 
 /// A table whose instants in nanoseconds are in microseconds: the digits behind are dropped towards the past, where the library's cast
-/// drops them towards 1970. Nanoseconds, which the digits of a text ask for, end in the year 2262.
+/// drops them towards 1970.
 fn in_microseconds(
     table: Arc<dyn TableProvider>,
     session: &SessionContext,
@@ -132,30 +131,31 @@ fn in_microseconds(
     Ok(session.read_table(table)?.select(columns)?.into_view())
 }
 
-/// The columns of a delimited file, with the types of all of their values. It is read as one text: DataFusion reads it in pieces, which
-/// may end at a line break inside of quotes.
-fn delimited_schema(path: &Path, delimiter: u8) -> std::result::Result<Schema, String> {
+/// The unsigned columns of a Parquet file with numbers that no long has room for, or may have, as the bounds of its row groups tell.
+/// What is no Parquet is the library's to refuse.
+///
+/// # Errors
+/// The file has two columns of one name, of which the library would take one.
+fn parquet_columns(path: &Path) -> std::result::Result<Vec<String>, String> {
     let file = std::fs::File::open(path).map_err(|err| err.to_string())?;
-    let format = arrow::csv::reader::Format::default().with_header(true).with_delimiter(delimiter);
-    let (schema, _) = format.infer_schema(std::io::BufReader::new(file), None).map_err(|err| err.to_string())?;
-    Ok(schema)
+    let Ok(reader) = ParquetRecordBatchReaderBuilder::try_new(file) else { return Ok(Vec::new()) };
+    distinct(reader.schema().fields().iter().map(|field| field.name().as_bytes()))?;
+    let unsigned = reader.schema().fields().iter().filter(|field| *field.data_type() == DataType::UInt64);
+    let is_great = |field: &&Arc<Field>| {
+        let Some((leaf, _)) = parquet_column(reader.parquet_schema(), reader.schema(), field.name()) else { return true };
+        // A bound of an unsigned column has the bits of its number.
+        let fits = |bounds: &Statistics| match bounds {
+            Statistics::Int64(numbers) if !bounds.is_min_max_deprecated() => numbers.max_opt().is_some_and(|max| *max >= 0),
+            _ => false,
+        };
+        !reader.metadata().row_groups().iter().all(|group| group.column(leaf).statistics().is_some_and(fits))
+    };
+    Ok(unsigned.filter(is_great).map(|field| field.name().clone()).collect())
 }
 
-/// Refuses delimited files that name a column twice; the library would number them.
-fn named_once(path: &Path, delimiter: u8) -> std::result::Result<(), String> {
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_path(path).map_err(|err| err.to_string())?;
-    let header = reader.byte_headers().map_err(|err| err.to_string())?;
-    distinct(header.iter())
-}
-
-/// Refuses Parquet files with two columns of one name, of which the library would take one. What is no Parquet is the library's to
-/// refuse.
-fn columns_named_once(path: &Path) -> std::result::Result<(), String> {
-    let file = std::fs::File::open(path).map_err(|err| err.to_string())?;
-    match ParquetRecordBatchReaderBuilder::try_new(file) {
-        Ok(reader) => distinct(reader.schema().fields().iter().map(|field| field.name().as_bytes())),
-        Err(_) => Ok(()),
-    }
+/// An unsigned column as decimals, which have room for all of its numbers.
+fn as_decimal(field: &Arc<Field>) -> Arc<Field> {
+    Arc::new(field.as_ref().clone().with_data_type(DataType::Decimal128(20, 0)))
 }
 
 /// Refuses names of which one comes twice: only one of its columns could be asked for.

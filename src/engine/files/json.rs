@@ -44,6 +44,11 @@ pub(super) fn open(path: &Path) -> Result<Arc<dyn TableProvider>, String> {
     Ok(Arc::new(table))
 }
 
+/// What is wrong with a text; its parser says where, and not that it is meant to be JSON.
+fn in_words(error: serde_json::Error) -> String {
+    if error.is_syntax() || error.is_eof() { format!("it is no JSON: {error}") } else { error.to_string() }
+}
+
 /// Calls `record` with the members of each object, the raw keys between their quotes and the raw values.
 fn each_object(path: &Path, mut record: impl FnMut(&[(&str, &str)]) -> Result<(), String>) -> Result<(), String> {
     let mut reader = BufReader::with_capacity(1 << 16, pipe::read(path).map_err(|err| err.to_string())?);
@@ -60,10 +65,10 @@ fn each_object(path: &Path, mut record: impl FnMut(&[(&str, &str)]) -> Result<()
     };
     let mut documents = serde_json::Deserializer::from_reader(reader);
     if is_array {
-        (&mut documents).deserialize_seq(Each(&mut object)).map_err(|err| err.to_string())?;
+        (&mut documents).deserialize_seq(Each(&mut object)).map_err(in_words)?;
     }
     for document in documents.into_iter::<Box<RawValue>>() {
-        let document = document.map_err(|err| err.to_string())?;
+        let document = document.map_err(in_words)?;
         match elements(document.get()) {
             Some(mut elements) => elements.try_for_each(&mut object)?,
             None => object(document.get())?,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use arrow::array::Array as _;
 use arrow::compute::cast as convert;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::DFSchema;
@@ -55,7 +56,8 @@ fn in_form(e: Expr, ty: Type, schema: &DFSchema) -> Lower<Expr> {
     })
 }
 
-/// An expression of another Arrow form of a type in the form that the type has at rest. What is beyond a type's range is null.
+/// An expression of another Arrow form of a type in the form that the type has at rest. A number that the type has no room for ends
+/// the query when it comes: null would be another answer.
 pub(super) fn at_rest(e: Expr, found: &DataType, ty: Type) -> Expr {
     match found {
         // The library's cast ends the query at the first value that does not fit, and compares a predicate with what the file has,
@@ -65,7 +67,11 @@ pub(super) fn at_rest(e: Expr, found: &DataType, ty: Type) -> Expr {
         | DataType::Decimal128(..)
         | DataType::Decimal256(..)
         | DataType::UInt64 => kernel::call("at_rest", ty.name(), stored_type(ty), vec![e], move |a, _| {
-            convert(&a[0], &stored_type(ty)).map_err(|err| err.to_string())
+            let numbers = convert(&a[0], &stored_type(ty)).map_err(|err| err.to_string())?;
+            if numbers.null_count() > a[0].null_count() {
+                return Err(format!("a file has a number of type {} that no {ty} has room for: use SQL", a[0].data_type()));
+            }
+            Ok(numbers)
         }),
         _ => cast(e, stored_type(ty)),
     }
