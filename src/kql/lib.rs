@@ -22,6 +22,7 @@ pub mod scans;
 pub mod support;
 
 pub use check::{Bound, bind_only, check};
+pub use functions::aggregate::udaf::has_large_states;
 pub use lower::compute::makes_wide_rows;
 pub use plan::{PlanEnv, PlanError, Planned, PlannedTable, Render, plan};
 pub use scalar_call::{Argument, ScalarCall, bind_scalar, parameter};

@@ -119,6 +119,23 @@ fn groups_over_ordered_rows_finish_with_little_memory() {
 }
 
 #[test]
+fn groups_whose_values_are_gathered_finish_with_little_memory() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    // Some 60 MB of values, of which no group has a tenth of a percent.
+    let rows = "range n from 1 to 100000 step 1 | extend text = strcat(n, strcat_array(repeat(hash_sha256(tostring(n)), 9), ''))";
+    let lists = format!(
+        "{rows} | summarize list = make_list(text), values = make_set(n % 7) by key = tostring(n % 2000), half = n % 2 == 0 \
+        | summarize groups = count(), rows = sum(array_length(list)), distinct_ = sum(array_length(values)), chars = sum(strlen(strcat_array(list, '')))"
+    );
+    let ask = |memory: &str, threads: &str| query(dir.path(), memory, threads, &lists).exits(0).out;
+    let whole = ask("2GB", "2");
+    assert!(whole.contains("\n2000,100000,14000,"), "{whole}");
+    for (memory, threads) in [("96MB", "1"), ("96MB", "2"), ("64MB", "4")] {
+        assert_eq!(ask(memory, threads), whole, "{memory}, {threads} threads");
+    }
+}
+
+#[test]
 fn what_must_be_held_at_once_fails_with_advice_and_without_rows() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     for text in [
@@ -128,6 +145,12 @@ fn what_must_be_held_at_once_fails_with_advice_and_without_rows() {
         format!("{WIDE} | reduce by text"),
         format!("{WIDE} | project d = bag_pack('a', text) | evaluate bag_unpack(d) | count"),
         format!("{WIDE} | project id, k = 1 | evaluate pivot(id) | count"),
+        format!("{WIDE} | evaluate session_count(id, n, 1, 20000, 100, 10)"),
+        format!("{WIDE} | project text, n | evaluate narrow() | count"),
+        format!("{WIDE} | extend ip = format_ipv4(n) | evaluate ipv4_lookup((datatable(k: string)['0.0.0.0/0']), ip, k) | count"),
+        format!("{WIDE} | where id in (({WIDE} | project id)) | count"),
+        format!("{WIDE} | make-graph id --> text | graph-match (a)-[e]->(b) project e.n | count"),
+        format!("{WIDE} | make-graph id --> text | graph-mark-components | graph-to-table nodes | count"),
     ] {
         let run = query(dir.path(), "1MB", "2", &text).exits(3).says("memory").says("--memory-limit");
         assert_eq!(run.out, "");

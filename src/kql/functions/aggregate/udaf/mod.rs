@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
-use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::common::{DataFusionError, Result, ScalarValue, resources_datafusion_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility};
@@ -26,6 +26,7 @@ use crate::functions::codec::{Decoder, write_bytes, write_i64, write_value};
 use crate::functions::constants::scalar;
 use crate::functions::{Accumulate, AggregateFn, AggregateImpl, ArgInfo};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type};
+use kqlake_value::text_column::text_budget;
 use kqlake_value::{Type, Value, ValueRef};
 
 /// The DataFusion aggregate that computes one call of an aggregate function.
@@ -35,7 +36,7 @@ use kqlake_value::{Type, Value, ValueRef};
 /// without a computation of their own ([`AggregateImpl::Native`]), show as an error when the call is planned.
 pub(crate) fn udaf(function: &'static AggregateFn, args: Vec<ArgInfo>, returns: Type) -> AggregateUDF {
     let identity = format!("{}/{returns}/{args:?}", function.name);
-    let call = AggregateCall { function, args, returns };
+    let call = AggregateCall { function, args, returns, budget: text_budget() / 2 };
     AggregateUDF::new_from_impl(KqlAggregate {
         call: Arc::new(call),
         identity,
@@ -49,6 +50,14 @@ struct AggregateCall {
     function: &'static AggregateFn,
     args: Vec<ArgInfo>,
     returns: Type,
+    /// Bytes that the states of many groups may have in one operator.
+    budget: usize,
+}
+
+/// True for an aggregate of a plan whose states may outgrow their budget: over rows that are ordered by their groups they do not, since
+/// each group leaves when its last row has come.
+pub fn has_large_states(aggregate: &AggregateUDF) -> bool {
+    aggregate.inner().is::<KqlAggregate>()
 }
 
 impl AggregateCall {
@@ -275,7 +284,12 @@ impl Groups {
     }
 
     /// Brings the count of bytes up to date for the groups of one batch.
-    fn recount(&mut self) {
+    ///
+    /// # Errors
+    /// There are more of them than the budget has. States are on their way from one operator to the next all at once, and what does not
+    /// fit the pool is written to disk and read back in batches of rows, however large these are: so much would pass the limit long
+    /// before it is refused. One large group is left to the pool.
+    fn recount(&mut self) -> Result<()> {
         self.touched.sort_unstable();
         self.touched.dedup();
         for group in self.touched.drain(..) {
@@ -283,6 +297,14 @@ impl Groups {
             self.total = self.total - self.sizes[group] + size;
             self.sizes[group] = size;
         }
+        if self.total > self.call.budget {
+            let largest = self.sizes.iter().max().copied().unwrap_or_default();
+            if self.total - largest > self.call.budget {
+                let name = self.call.function.name;
+                return Err(resources_datafusion_err!("{name}: the groups' values do not fit in their share of the memory"));
+            }
+        }
+        Ok(())
     }
 
     fn emit(&mut self, emit_to: EmitTo) -> Vec<Box<dyn Accumulate>> {
@@ -319,8 +341,7 @@ impl GroupsAccumulator for Groups {
             self.states[group].update(&args);
             self.touched.push(group);
         }
-        self.recount();
-        Ok(())
+        self.recount()
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
@@ -333,8 +354,10 @@ impl GroupsAccumulator for Groups {
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        let before = self.total;
         let states = self.emit(emit_to);
-        let mut out = BinaryBuilder::with_capacity(states.len(), states.len() * 16);
+        // A buffer that grows would be there twice.
+        let mut out = BinaryBuilder::with_capacity(states.len(), before - self.total);
         for state in states {
             out.append_value(state.state());
         }
@@ -351,8 +374,7 @@ impl GroupsAccumulator for Groups {
                 self.touched.push(group);
             }
         }
-        self.recount();
-        Ok(())
+        self.recount()
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
@@ -472,7 +494,7 @@ mod tests {
 
     fn call(name: &str, ty: Type) -> Arc<AggregateCall> {
         let function = Registry::get().aggregate(name).unwrap();
-        Arc::new(AggregateCall { function, args: vec![ArgInfo { ty, constant: None }], returns: Type::Dynamic })
+        Arc::new(AggregateCall { function, args: vec![ArgInfo { ty, constant: None }], returns: Type::Dynamic, budget: 1 << 20 })
     }
 
     fn groups(call: &Arc<AggregateCall>, positioned: bool) -> Groups {
@@ -508,5 +530,19 @@ mod tests {
         let text = |array: &ArrayRef, row| array.as_string::<i32>().value(row).to_owned();
         assert_eq!([text(&first, 0), text(&rest, 0), text(&rest, 1)], ["[1]", "[3]", "[]"]);
         assert_eq!(all.total, 0);
+    }
+
+    #[test]
+    fn many_groups_have_a_budget_that_one_large_group_does_not_take() {
+        let call = call("make_list", Type::Long);
+        let row = |n: i64| longs(&vec![n; 1000]);
+        let mut one = groups(&call, false);
+        let rows: Vec<usize> = vec![0; 1000];
+        let filled = (0..300).try_for_each(|n| one.update_batch(&[row(n * 1_000_000)], &rows, None, 2));
+        assert!(filled.is_ok() && one.total > call.budget, "{}", one.total);
+        let mut many = groups(&call, false);
+        let each: Vec<usize> = (0..1000).collect();
+        let full = (0..300).try_for_each(|n| many.update_batch(&[row(n * 1_000_000)], &each, None, 1000));
+        assert!(matches!(full, Err(DataFusionError::ResourcesExhausted(_))), "{full:?}");
     }
 }
