@@ -18,6 +18,8 @@ use kqlake_durable::ReservedFolder;
 
 /// The path that means standard input.
 const STANDARD_INPUT: &str = "-";
+/// The file that describes the others of a folder (Frictionless Data Package), as an export writes it.
+const DATA_PACKAGE: &str = "datapackage.json";
 /// The folder that makes its parent a Delta table.
 const DELTA_LOG: &str = "_delta_log";
 
@@ -206,6 +208,10 @@ impl Search {
             Err(_) => return meta.map(drop),
             Ok(meta) if meta.is_dir() => "it is a link to a folder; name that folder to have it read",
             Ok(_) if kind.is_symlink() && self.is_in_lake(&path) => "it is a link into the lake itself",
+            Ok(meta) if meta.is_file() && name.eq_ignore_ascii_case(DATA_PACKAGE) && describes_data(&path) => {
+                self.skip(path, "it describes the files beside it, as a data package; name it to have it read", false);
+                return Ok(());
+            }
             Ok(meta) if meta.is_file() => {
                 self.file(path, meta);
                 return Ok(());
@@ -264,6 +270,13 @@ fn is_no_data(name: &str) -> bool {
     lower.ends_with(".md") || matches!(lower.as_str(), "thumbs.db" | "desktop.ini" | "license" | "readme" | "readme.txt")
 }
 
+/// True for the description of a data package: an object with its list of resources. What is anything else is read, and refused as
+/// what it is.
+fn describes_data(path: &Path) -> bool {
+    let document = fs::read(path).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    document.is_some_and(|document| document.get("resources").is_some_and(Value::is_array))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,8 +304,12 @@ mod tests {
         ] {
             fs::write(at(name), "x").unwrap();
         }
+        // What describes data is none; what only has its name is read.
+        fs::create_dir_all(at("b/c")).unwrap();
+        fs::write(at("b/c/datapackage.json"), r#"{"resources": []}"#).unwrap();
+        fs::write(at("b/datapackage.json"), r#"{"name": "a record"}"#).unwrap();
         let found = find(&at("b/lake"), &[at("b"), at("a.csv"), at("b/2.json")], 0).unwrap();
-        assert_eq!(paths(&found), [at("b/10.json"), at("b/2.json"), at("a.csv")]);
+        assert_eq!(paths(&found), [at("b/10.json"), at("b/2.json"), at("b/datapackage.json"), at("a.csv")]);
         let passed: Vec<_> = found.skipped.iter().map(|p| (p.path.clone(), p.reported)).collect();
         let expected = [
             ("b/._2.json", false),
@@ -300,6 +317,7 @@ mod tests {
             ("b/.git", false),
             ("b/.hidden", false),
             ("b/README.md", false),
+            ("b/c/datapackage.json", false),
             ("b/lake", true),
         ];
         assert_eq!(passed, expected.map(|(path, reported)| (at(path), reported)));
