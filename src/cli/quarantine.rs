@@ -8,7 +8,8 @@ use super::{Context, files, report};
 use crate::error::{Error, Result};
 use crate::output::listing::{Listing, count, text};
 use kqlake_import::{
-    ImportOptions, QuarantineFile, RefusedRecord, drop_files, listed_names, quarantined, refused_records, seen_again,
+    ImportOptions, QuarantineFile, RefusedRecord, drop_files, listed_names, quarantined, refused_records, seen_again, unit_name,
+    unit_path,
 };
 use kqlake_syntax::suggest::nearest;
 use kqlake_value::{Type, Value};
@@ -38,7 +39,7 @@ enum Action {
     Show {
         /// Files whose records to show [default: all]
         #[arg(value_name = "FILE")]
-        names: Vec<String>,
+        names: Vec<PathBuf>,
         /// Only records whose reason has this text
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
@@ -53,13 +54,13 @@ enum Action {
     Retry {
         /// Files to read again [default: all]
         #[arg(value_name = "FILE")]
-        names: Vec<String>,
+        names: Vec<PathBuf>,
     },
     /// Delete records that were quarantined
     Drop {
         /// Files whose records to delete
         #[arg(value_name = "FILE", required_unless_present = "all")]
-        names: Vec<String>,
+        names: Vec<PathBuf>,
         /// Delete all of them
         #[arg(long, conflicts_with = "names")]
         all: bool,
@@ -100,17 +101,17 @@ fn unreadable(path: &Path, err: std::io::Error) -> Error {
 ///
 /// # Errors
 /// A name is that of no unit.
-fn chosen(files: Vec<QuarantineFile>, names: &[String]) -> Result<Vec<QuarantineFile>> {
+fn chosen(files: Vec<QuarantineFile>, names: &[PathBuf]) -> Result<Vec<QuarantineFile>> {
     if names.is_empty() {
         return Ok(files);
     }
-    let absolute = |name: &str| std::path::absolute(name).map_or_else(|_| name.to_owned(), |path| path.display().to_string());
-    let fits = |unit: &str, name: &str| {
-        let is = |name: &str| listed_names(unit).any(|listed| listed == name);
-        is(name) || is(&absolute(name))
+    let fits = |unit: &str, path: &Path| {
+        let is = |path: &Path| listed_names(unit).any(|listed| Path::new(listed) == path || unit_path(listed) == path);
+        is(path) || std::path::absolute(path).is_ok_and(|path| is(&path))
     };
-    for name in names {
-        if !files.iter().any(|file| fits(&file.unit, name)) {
+    for path in names {
+        if !files.iter().any(|file| fits(&file.unit, path)) {
+            let name = &unit_name(path);
             let error = Error::usage(format!("nothing of `{name}` is in quarantine"));
             return Err(match nearest(name, files.iter().map(|file| file.unit.as_str())) {
                 Some(unit) => error.hint(format!("did you mean `{unit}`?")),
@@ -268,7 +269,7 @@ fn shown(files: &[QuarantineFile], wanted: Option<&str>, limit: usize) -> Result
 /// Reads the files again that still are there. What was quarantined of them before goes when the try is in the lake and has seen
 /// the same records: what a file holds no longer stands nowhere else.
 async fn retry(files: Vec<QuarantineFile>, context: &Context) -> Result<()> {
-    let there = |file: &QuarantineFile| listed_names(&file.unit).find(|name| Path::new(name).is_file()).map(str::to_owned);
+    let there = |file: &QuarantineFile| listed_names(&file.unit).find(|name| unit_path(name).is_file()).map(str::to_owned);
     let names: BTreeSet<String> = files.iter().filter_map(there).collect();
     let gone: BTreeSet<&str> = files.iter().filter(|file| there(file).is_none()).map(|file| file.unit.as_str()).collect();
     for unit in gone {
@@ -278,7 +279,7 @@ async fn retry(files: Vec<QuarantineFile>, context: &Context) -> Result<()> {
         context.tell("nothing to try again");
         return Ok(());
     }
-    let paths: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
+    let paths: Vec<PathBuf> = names.iter().map(|name| unit_path(name)).collect();
     let options = ImportOptions { retry: names, ..files::settings(context) };
     let summary = files::land(&paths, &options, context).await?;
     let seen = seen_again(&context.lake(), &files, &summary).await.map_err(files::failed)?;

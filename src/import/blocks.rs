@@ -422,6 +422,11 @@ impl Sink for Blocks<'_> {
         Ok(dates)
     }
 
+    fn date_columns(&self, heading: &Heading) -> Result<Vec<usize>, String> {
+        let said = self.next_said.as_ref().unwrap_or(&self.said);
+        Ok(said.below(heading, &self.facts, self.mappings)?.date_places())
+    }
+
     fn dates(&mut self, dates: &Dates) -> Result<(), String> {
         let said = self.next_said.as_ref().unwrap_or(&self.said).dated(dates, &self.facts)?;
         self.next_said = Some(Arc::new(said));

@@ -61,7 +61,7 @@ pub use self::error::ImportError;
 pub use self::events::{EventLevel, EventLog, Health, HealthStatus, WEBHOOK};
 pub use self::files::input::FileLimits;
 pub use self::ledger::{LedgerState, NO_SECTION, UnknownState};
-pub use self::names::listed_names;
+pub use self::names::{listed_names, unit_name, unit_path};
 pub use self::options::ImportOptions;
 pub use self::preview::{Preview, preview};
 pub use self::quarantine::seen::seen_again;

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
+use super::names::{unit_name, unit_path};
 use super::source::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
 use super::stamp::stamp;
 use super::{ImportError, SkippedPath};
@@ -54,21 +55,16 @@ pub(crate) fn find(lake: &Path, paths: &[PathBuf], now: i64) -> Result<Found, Im
 /// Files that were found. It has no cursor: every listing gives all of them, and the ledger knows which have not changed.
 #[derive(Debug)]
 pub(crate) struct Files {
-    /// Paths by their place in the listing, for names that are no text.
-    paths: Vec<(String, PathBuf)>,
     listing: Mutex<UnitPage>,
 }
 
 impl Files {
     /// The files that a search found.
     pub(crate) fn new(found: Found) -> Self {
-        let exotic = |(path, unit): &(PathBuf, ListedUnit)| path.to_str().is_none().then(|| (unit.name.clone(), path.clone()));
-        let paths = found.files.iter().filter_map(exotic).collect();
         let units = found.files.into_iter().map(|(_, unit)| unit).collect();
-        let closed =
-            |(path, error): (PathBuf, io::Error)| (path.display().to_string(), format!("the folder cannot be read: {error}"));
+        let closed = |(path, error): (PathBuf, io::Error)| (unit_name(&path), format!("the folder cannot be read: {error}"));
         let failures = found.closed.into_iter().map(closed).collect();
-        Files { paths, listing: Mutex::new(UnitPage { units, failures, ..UnitPage::default() }) }
+        Files { listing: Mutex::new(UnitPage { units, failures, ..UnitPage::default() }) }
     }
 }
 
@@ -87,8 +83,7 @@ impl Source for Files {
     }
 
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
-        let exotic = self.paths.iter().find(|(name, _)| *name == unit.name);
-        let path = exotic.map_or_else(|| PathBuf::from(&unit.name), |(_, path)| path.clone());
+        let path = unit_path(&unit.name);
         Box::pin(async {
             // A pipe is waited for.
             let opened = tokio::task::spawn_blocking(|| File::open(path)).await.map_err(io::Error::from).flatten();
@@ -147,7 +142,7 @@ impl Search {
         if self.seen.insert(path.clone()) {
             self.found.bytes += meta.len();
             let unit = ListedUnit {
-                name: path.display().to_string(),
+                name: unit_name(&path),
                 stamp: stamp(meta, self.now),
                 bytes: meta.len(),
                 waits: !meta.is_file(),

@@ -137,6 +137,26 @@ fn headings_inside_a_csv_file_are_no_rows_and_count_for_what_follows() {
 }
 
 #[test]
+fn a_heading_further_down_says_what_the_rows_below_it_are() {
+    let dir = dir();
+    // Three tables; the last date alone tells the order of all.
+    let text = "timestamp [UTC],message,severityLevel,itemId\n\"1/5/2026, 6:00:00.000 AM\",m,1,a\n\
+                timestamp [UTC],name,itemType,itemId\n\"1/5/2026, 7:00:00.000 AM\",ev,customEvent,b\n\
+                timestamp [UTC],message,customDimensions,itemId,,\n\"1/6/2026, 8:00:00.000 AM\",n,\"{\"\"eventId\"\":\"\"X\"\"}\",c,,\n\
+                name,timestamp [UTC],url,itemType,itemId\np,\"1/25/2026, 8:00:00.000 AM\",u,pageView,d\nmessage,\"1/25/2026, 9:00:00.000 AM\",u,pageView,e\n";
+    fs::write(dir.path().join("x.csv"), text).expect("a file");
+    import(dir.path(), &["x.csv"]).exits(0);
+    let all = "traces | project itemId, timestamp, what = strcat(message, customDimensions.eventId) \
+               | union (customEvents | project itemId, timestamp, what = name), (pageViews | project itemId, timestamp, what = name) \
+               | where timestamp < datetime(2026-02-01) | order by itemId asc | project strcat(itemId, ' ', what, ' ', format_datetime(timestamp, 'MM-dd HH'))";
+    let out = run_in(dir.path(), &["--lake", "lake", "query", all, "-f", "csv"]).exits(0).out;
+    assert_eq!(
+        out.lines().skip(1).collect::<Vec<_>>(),
+        ["a m 01-05 06", "b ev 01-05 07", "c nX 01-06 08", "d p 01-25 08", "e message 01-25 09"]
+    );
+}
+
+#[test]
 fn a_file_that_gives_nothing_is_never_done_without_a_word() {
     let dir = dir();
     let files = [

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::import::{Place, classic};
-use super::support::{Run, csv_rows, run_in};
+use super::support::{Run, csv_rows, kqlake, run_in};
 
 /// Runs at a minute of a day after that of any file that a test writes.
 fn run(dir: &Path, minute: u32, args: &[&str]) -> Run {
@@ -249,6 +249,40 @@ fn records_are_kept_as_long_and_as_many_as_the_settings_say() {
     fs::write(dir.path().join("kqlake.toml"), "quarantine_size = \"1\"\n").expect("settings");
     next("2100-04-02T00:00:01Z");
     assert_eq!(kept(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_no_text_are_told_apart() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let files = dir.path().join("in");
+    fs::create_dir(&files).expect("a folder");
+    let name = |bytes: &'static [u8]| files.join(OsStr::from_bytes(bytes));
+    fs::write(name(b"x\xfe.ndjson"), good("a")).expect("a file");
+    fs::write(name(b"x\xff.ndjson"), good("b") + &bad("c")).expect("a file");
+    run(dir.path(), 0, &["import", "--from", "in"]).exits(5).says("x%FF.ndjson");
+    let rows = run(
+        dir.path(),
+        1,
+        &["query", "traces | where timestamp < datetime(2030-01-01) | project message | order by message asc", "-f", "csv"],
+    );
+    assert_eq!(rows.exits(0).out, "message\na\nb\n");
+
+    // The file is found again, and its name is taken as it is and as it is listed.
+    run(dir.path(), 2, &["quarantine", "retry"]).exits(5).says("x%FF.ndjson");
+    let unit = listed(dir.path(), &["show"])[0][0].clone();
+    let drop = |name: &OsStr| {
+        let args = ["--lake", "lake", "quarantine", "drop"].map(OsStr::new);
+        kqlake(args.into_iter().chain([name])).current_dir(dir.path()).output().expect("the program runs").status.code()
+    };
+    assert_eq!(drop(OsStr::from_bytes(b"in/x\xfe.ndjson")), Some(2));
+    assert_eq!(drop(OsStr::from_bytes(b"in/x\xff.ndjson")), Some(0));
+    assert_eq!(listed(dir.path(), &["show"]).len(), 0);
+    run(dir.path(), 3, &["import", "--from", "in", "--again"]).exits(5);
+    assert_eq!(drop(OsStr::new(&unit)), Some(0));
+    assert_eq!(listed(dir.path(), &["show"]).len(), 0);
 }
 
 #[test]

@@ -418,6 +418,22 @@ fn rows_that_name_their_table_need_no_columns_that_tell_it() {
 }
 
 #[test]
+fn a_performance_counter_that_counts_as_one_is_the_one_without_a_count() {
+    let place = Place::new();
+    place.file(
+        "events.json",
+        r#"{"@odata.context":"https://api.applicationinsights.io/v1/apps/x/events/$metadata#$all","value":[{"id":"a","count":1,"type":"performanceCounter","timestamp":"2026-01-05T06:00:00Z","performanceCounter":{"name":"% CPU","category":"Process","counter":"% CPU","instance":"w3wp","value":3.5}}]}"#,
+    );
+    place.file(
+        "blob.json",
+        r#"{"time":"2026-01-05T06:00:00.0000000Z","Type":"AppPerformanceCounters","Name":"% CPU","Category":"Process","Counter":"% CPU","Instance":"w3wp","Value":3.5}"#,
+    );
+    place.import(&["--from", "blob.json"]).exits(0);
+    place.import(&["--from", "events.json"]).exits(0);
+    assert_eq!(place.query("performanceCounters | project itemId, value, _extra"), "a|3.5|");
+}
+
+#[test]
 fn a_time_that_cannot_be_read_is_shown() {
     let place = Place::new();
     let long = "so\\u001bon ".repeat(20);

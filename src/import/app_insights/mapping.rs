@@ -147,7 +147,8 @@ impl TableMapping {
             _ => self.fields.column(name),
         };
         let Some(column) = column else {
-            return source.is_empty();
+            // The events API counts all items, and performance counters have no column for it: one is what a record is anyway.
+            return source.is_empty() || (matches!(name, "ItemCount" | "itemCount") && source.text() == "1");
         };
         if column == self.item_type_column {
             return true;

@@ -11,8 +11,8 @@ use kqlake_value::parse::without_mark;
 
 /// Walks a CSV file: its heading first, then its rows.
 pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: FileLimits) -> Result<Walked, Stop> {
-    let (mut heading, delimiter, skipped_lines) = match heading_of(source) {
-        Some(found) => found,
+    let Start { mut heading, delimiter, skipped_lines, ends_as_export } = match start_of(source) {
+        Some(start) => start,
         None => return Ok(Walked::Unknown(vec!["CSV: there is no heading".into()])),
     };
     let mut date_columns = match sink.heading(&heading) {
@@ -38,27 +38,33 @@ pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: Fil
             }
             CsvRead::Record => {
                 place.record += 1;
-                if let Some(reason) = misfit(&heading, &record) {
-                    reader.read_again_behind_first_line(source, &mut record);
-                    let kept = record.raw.len().min(limits.quarantine_text);
-                    sink.item(Item::Bad { reason: reason.into(), text: &record.raw[..kept] }, place)?;
-                } else if let Err(error) = std::str::from_utf8(&record.raw) {
-                    let reason = format!("not valid UTF-8 at byte {} of the row", error.valid_up_to());
-                    sink.item(Item::Bad { reason: reason.into(), text: &record.raw[..kept] }, place)?;
-                } else if let Some(again) = heading_again(&heading, &record) {
-                    // Files put one behind the other bring their headings; the columns may appear in another order.
+                if let Some(again) = heading_again(&heading, &record, ends_as_export, sink) {
+                    // Files put one behind the other bring their headings.
                     place.record -= 1;
                     if again != heading
                         && let Ok(columns) = sink.heading(&again)
                     {
                         (heading, date_columns) = (again, columns);
                     }
+                } else if let Some(reason) = misfit(&heading, &record) {
+                    reader.read_again_behind_first_line(source, &mut record);
+                    let kept = record.raw.len().min(limits.quarantine_text);
+                    sink.item(Item::Bad { reason: reason.into(), text: &record.raw[..kept] }, place)?;
+                } else if let Err(error) = std::str::from_utf8(&record.raw) {
+                    let reason = format!("not valid UTF-8 at byte {} of the row", error.valid_up_to());
+                    sink.item(Item::Bad { reason: reason.into(), text: &record.raw[..kept] }, place)?;
                 } else {
                     let mut seen = Dates::default();
                     if dates.is_none() && see_dates(&mut seen, &date_columns, &record, skipped_lines) {
                         let first_line = reader.line() + skipped_lines - 1;
-                        let rest = Rest { heading: heading.clone(), date_columns: date_columns.clone(), delimiter, first_line };
-                        if let Err(error) = source.look_ahead(|ahead| rest.see_dates(ahead, limits, &mut seen)) {
+                        let rest = Rest {
+                            heading: heading.clone(),
+                            date_columns: date_columns.clone(),
+                            delimiter,
+                            first_line,
+                            ends_as_export,
+                        };
+                        if let Err(error) = source.look_ahead(|ahead| rest.see_dates(ahead, limits, sink, &mut seen)) {
                             return Ok(Walked::NoScratch(error.to_string()));
                         }
                         if let Err(reason) = sink.dates(&seen) {
@@ -93,13 +99,12 @@ struct Rest {
     delimiter: u8,
     /// Lines before it.
     first_line: u64,
+    ends_as_export: bool,
 }
 
 impl Rest {
     /// Takes the dates of all rows that follow into account.
-    fn see_dates(mut self, source: &mut ByteStream<'_>, limits: FileLimits, dates: &mut Dates) {
-        let names: Vec<String> =
-            self.date_columns.iter().filter_map(|column| self.heading.columns.get(*column).cloned()).collect();
+    fn see_dates(mut self, source: &mut ByteStream<'_>, limits: FileLimits, sink: &dyn Sink, dates: &mut Dates) {
         let mut reader = CsvReader::new(self.delimiter, limits.record);
         let mut record = CsvRecord::default();
         loop {
@@ -107,14 +112,14 @@ impl Rest {
                 CsvRead::End => return,
                 CsvRead::Bad(_) => {}
                 CsvRead::Record if record.is_blank() => {}
-                CsvRead::Record if misfit(&self.heading, &record).is_some() => {
-                    reader.read_again_behind_first_line(source, &mut record);
-                }
-                CsvRead::Record => match heading_again(&self.heading, &record) {
+                CsvRead::Record => match heading_again(&self.heading, &record, self.ends_as_export, sink) {
                     Some(again) => {
-                        let places = again.columns.iter().enumerate().filter(|(_, name)| names.contains(name));
-                        self.date_columns = places.map(|(place, _)| place).collect();
-                        self.heading = again;
+                        if let Ok(columns) = sink.date_columns(&again) {
+                            (self.heading, self.date_columns) = (again, columns);
+                        }
+                    }
+                    None if misfit(&self.heading, &record).is_some() => {
+                        reader.read_again_behind_first_line(source, &mut record);
                     }
                     None => {
                         see_dates(dates, &self.date_columns, &record, self.first_line);
@@ -125,8 +130,18 @@ impl Rest {
     }
 }
 
-/// The heading, its delimiter and the number of lines it took; lines that tools put before it are skipped.
-fn heading_of(source: &mut ByteStream<'_>) -> Option<(Heading, u8, u64)> {
+/// How a file begins.
+struct Start {
+    heading: Heading,
+    delimiter: u8,
+    /// Lines up to the first row's.
+    skipped_lines: u64,
+    /// Its lines end as those of exports do.
+    ends_as_export: bool,
+}
+
+/// How a file begins; lines that tools put before the heading are skipped.
+fn start_of(source: &mut ByteStream<'_>) -> Option<Start> {
     let (mut lines, line_end) = (0, source.line_end());
     loop {
         let window = source.peek(WINDOW);
@@ -149,13 +164,18 @@ fn heading_of(source: &mut ByteStream<'_>) -> Option<(Heading, u8, u64)> {
         if reader.read(source, &mut record) != CsvRead::Record || source.offset() - before > WINDOW as u64 {
             return None;
         }
-        let columns = names_of(&record);
-        let used = columns.iter().rposition(|c| !c.is_empty())? + 1;
-        lines += 1;
-        // Exports are written for spreadsheets, with their line ends; results of queries are not, and have no guards.
-        let is_guarded = ends_as_export && columns.iter().any(|name| name == IMPORT_ID);
-        return Some((Heading { columns: columns[..used].to_vec(), is_guarded }, delimiter, lines));
+        let heading = heading_of(&record, ends_as_export)?;
+        return Some(Start { heading, delimiter, skipped_lines: lines + 1, ends_as_export });
     }
+}
+
+/// The heading that a record is.
+fn heading_of(record: &CsvRecord, ends_as_export: bool) -> Option<Heading> {
+    let mut columns = names_of(record);
+    columns.truncate(columns.iter().rposition(|c| !c.is_empty())? + 1);
+    // Exports are written for spreadsheets, with their line ends; results of queries are not, and have no guards.
+    let is_guarded = ends_as_export && columns.iter().any(|name| name == IMPORT_ID);
+    Some(Heading { columns, is_guarded })
 }
 
 /// The fields of a record as column names.
@@ -164,20 +184,30 @@ fn names_of(record: &CsvRecord) -> Vec<String> {
     (0..record.len()).map(name).collect()
 }
 
-/// The heading that a record is, when it has the same names as the file's, in whichever order.
-fn heading_again(heading: &Heading, record: &CsvRecord) -> Option<Heading> {
-    // Rows of data are recognised by their first field.
-    let first = record.field(0)?;
-    let first = without_mark(first).trim_ascii();
-    if !heading.columns.iter().any(|name| name.as_bytes() == first) {
+/// The heading that a record is: one with the same names as the file's, in whichever order, or one that is known.
+fn heading_again(heading: &Heading, record: &CsvRecord, ends_as_export: bool, sink: &dyn Sink) -> Option<Heading> {
+    if !could_be_heading(record) {
         return None;
     }
-    let mut columns = names_of(record);
-    columns.truncate(heading.columns.len());
-    let sorted = |names: &[String]| {
-        let mut names = names.to_vec();
+    let again = heading_of(record, ends_as_export)?;
+    let sorted = |heading: &Heading| {
+        let mut names = heading.columns.clone();
         names.sort_unstable();
         names
     };
-    (sorted(&columns) == sorted(&heading.columns)).then_some(Heading { columns, is_guarded: heading.is_guarded })
+    let is_same = again.columns.len() == heading.columns.len() && sorted(&again) == sorted(heading);
+    (is_same || sink.date_columns(&again).is_ok()).then_some(again)
+}
+
+/// True for a record of names, which begin with a letter or, as kqlake's own, an underscore, and which are some and short. Nearly
+/// every row of data has a field that does not, such as its time.
+fn could_be_heading(record: &CsvRecord) -> bool {
+    let is_name = |field: &[u8]| {
+        let field = without_mark(field).trim_ascii();
+        field.len() <= 100
+            && field.first().is_some_and(|first| first.is_ascii_alphabetic() || !first.is_ascii() || *first == b'_')
+    };
+    let fields = || (0..record.len()).filter_map(|i| record.field(i));
+    let named = fields().take_while(|field| is_name(field)).count();
+    named > 0 && fields().skip(named).all(<[u8]>::is_empty)
 }
