@@ -16,7 +16,7 @@ use kqlake_import::{EventLevel, EventLog, Importer, StopSignal, WEBHOOK};
 use kqlake_lake::Lake;
 use kqlake_remote::cloud::Service;
 use kqlake_remote::settings::Tenant;
-use kqlake_remote::webhook::{Journal, Keeper, Party, Receiver, ReceiverLimits, SharedJournal, Spool, fresh_state};
+use kqlake_remote::webhook::{Attention, Journal, Keeper, Party, Receiver, ReceiverLimits, SharedJournal, Spool, fresh_state};
 use kqlake_remote::{Pace, World};
 use kqlake_value::clock::Clock;
 
@@ -213,7 +213,7 @@ fn nobody() -> Error {
 
 /// A tenant that takes part, and who keeps its subscription where it has an address.
 fn party(tenant: &Tenant, world: &World, journal: SharedJournal) -> Result<(Party, Option<Keeper>)> {
-    let look = Arc::new(Notify::new());
+    let look = Arc::new(Attention::default());
     let is_new_state = tenant.calls.client_state.is_none();
     let client_state = tenant.calls.client_state.clone().unwrap_or_else(fresh_state);
     let party =

@@ -137,6 +137,7 @@ fn a_queue_of_notifications_is_emptied_and_what_cannot_be_read_is_quarantined() 
     let call = truth(&of, "CallRecords").rows.into_keys().next().expect("a call");
     of.simulator().enqueue(&format!("{{\"value\":[{{\"resource\":\"communications/callRecords/{call}\"}}]}}"));
     of.simulator().enqueue("{\"nothing\": \"that is known\"}");
+    of.simulator().enqueue("no JSON, but the only copy\n");
     of.simulator().enqueue(&call);
     // Who only looks takes nothing.
     let clock = format!("{NOW}x100");
@@ -146,10 +147,11 @@ fn a_queue_of_notifications_is_emptied_and_what_cannot_be_read_is_quarantined() 
     // What cannot be read is a new failure, once.
     import(&of, "Calls", &variables).exits(5);
     let notes = of.simulator().manifest().notes;
-    assert_eq!(notes.get("messages of the queue completed"), Some(&3), "{notes:?}");
-    assert!(of.run(&["quarantine", "show", "-f", "json"]).exits(0).out.contains("that is known"));
+    assert_eq!(notes.get("messages of the queue completed"), Some(&4), "{notes:?}");
+    let aside = of.run(&["quarantine", "show", "-f", "json"]).exits(0).out;
+    assert!(aside.contains("that is known") && aside.contains("no JSON, but the only copy"), "{aside}");
     let units = rows(&of, "ImportLedger | where unit has '/notified/' | summarize by unit | count");
-    assert_eq!(units, ["1"], "the message that cannot be read; the call is known by its version");
+    assert_eq!(units, ["2"], "the messages that cannot be read; the call is known by its version");
     import(&of, "Calls", &variables).exits(0);
     // A key that is wrong keeps no call from being fetched.
     import(&of, "Calls", &[("QUEUE_KEY", "canary-wrong")]).exits(5);

@@ -8,14 +8,13 @@ use std::time::Duration;
 use kqlake_import::{EventLevel, StopSignal};
 use kqlake_remote::cloud::Service;
 use kqlake_remote::settings::{Credential, HostOverrides, Tenant};
-use kqlake_remote::webhook::{Hint, Journal, Keeper, Party, Receiver, ReceiverLimits, Spool};
+use kqlake_remote::webhook::{Attention, Hint, Journal, Keeper, Party, Receiver, ReceiverLimits, Spool};
 use kqlake_remote::{Pace, World};
 use kqlake_simulate::{ClockSetting, Settings, Simulator, SimulatorOptions};
 use kqlake_value::clock::{Clock, FixedClock};
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use url::Url;
 
 use super::simulated::Simulated;
@@ -48,13 +47,13 @@ impl Lines {
 struct Place {
     address: SocketAddr,
     lines: Arc<Lines>,
-    look: Arc<Notify>,
+    look: Arc<Attention>,
     spool: Spool,
     stop: StopSignal,
 }
 
 async fn receiver(dir: &Path, limits: ReceiverLimits) -> Place {
-    let (lines, look, stop) = (Arc::new(Lines::default()), Arc::new(Notify::new()), StopSignal::default());
+    let (lines, look, stop) = (Arc::new(Lines::default()), Arc::new(Attention::default()), StopSignal::default());
     let clock: Arc<dyn Clock> = Arc::new(FixedClock::at_micros(NOW));
     let party =
         Party { name: "contoso".into(), id: TENANT.into(), client_state: SecretString::from(STATE), look: Arc::clone(&look) };
@@ -142,7 +141,7 @@ async fn what_is_believed_is_on_the_disk_before_it_is_acknowledged_and_the_rest_
         r#"{{"value":[{{"subscriptionId":"s","tenantId":"{TENANT}","clientState":"{STATE}","lifecycleEvent":"reauthorizationRequired"}}]}}"#
     );
     assert_eq!(place.ask("POST", "/calls", &lifecycle).await.0, 202);
-    tokio::time::timeout(Duration::from_secs(20), place.look.notified()).await.expect("it is to be looked at");
+    tokio::time::timeout(Duration::from_secs(20), place.look.called()).await.expect("it is to be looked at");
     place.stop.ask();
 }
 
@@ -202,6 +201,13 @@ async fn the_subscription_is_created_renewed_and_created_again() {
         (2, 0),
         "both addresses are validated: {lines:?}"
     );
+
+    // The service asks for a renewal of one that is valid for days: it holds notifications back until then.
+    place.look.renew();
+    first.verify().await.expect("it is renewed");
+    first.verify().await.expect("it is there");
+    let lines = place.lines.take();
+    assert_eq!((said("Updated subscription", &lines), said("Created", &lines)), (1, 0), "{lines:?}");
 
     // Another process, more than half of its life later.
     simulator.set_clock(instant("2026-01-13T18:00:00Z"));

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub(crate) use self::notice::calls_of;
 pub use self::receiver::{Party, Receiver, ReceiverLimits};
 pub use self::spool::{Hint, Spool};
-pub use self::subscription::Keeper;
+pub use self::subscription::{Attention, Keeper};
 use crate::cloud::Service;
 use crate::http::{Failure, ServiceError};
 use crate::settings::Tenant;

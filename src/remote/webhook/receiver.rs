@@ -15,9 +15,10 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::notice::{Envelope, Notice};
+use super::subscription::Attention;
 use super::{Hint, SharedJournal, Spool};
 use crate::pace::Pace;
 use kqlake_import::{EventLevel, StopSignal};
@@ -56,7 +57,7 @@ pub struct Party {
     /// What its subscription was made with.
     pub client_state: SecretString,
     /// Is called when its subscription must be looked at.
-    pub look: Arc<Notify>,
+    pub look: Arc<Attention>,
 }
 
 /// A receiver that listens.
@@ -253,11 +254,11 @@ impl Shared {
             EventLevel::Information,
             &format!("Lifecycle event {event} of subscription {id} of {}", party.name),
         );
-        if event == "missed" {
+        match event {
             // Listing finds what was missed.
-            self.journal.notified(&party.name, 0);
-        } else {
-            party.look.notify_one();
+            "missed" => self.journal.notified(&party.name, 0),
+            "reauthorizationRequired" => party.look.renew(),
+            _ => party.look.look(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The subscription that makes notifications come: created, renewed at half of its life, created again when it is gone.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -27,6 +28,32 @@ const LONGEST_RETRY: Duration = Duration::from_secs(1_800);
 /// Pages of subscriptions that are looked through.
 const PAGES: usize = 100;
 
+/// What the receiver tells who keeps a subscription.
+#[derive(Debug, Default)]
+pub struct Attention {
+    look: Notify,
+    renewal: AtomicBool,
+}
+
+impl Attention {
+    /// The subscription is to be looked at, at once.
+    pub fn look(&self) {
+        self.look.notify_one();
+    }
+
+    /// The subscription is to be renewed at once, however long it is valid: the service holds notifications back until it is
+    /// (Microsoft Graph, "Lifecycle notifications", `reauthorizationRequired`).
+    pub fn renew(&self) {
+        self.renewal.store(true, Ordering::Release);
+        self.look.notify_one();
+    }
+
+    /// Waits until there is something to do.
+    pub async fn called(&self) {
+        self.look.notified().await;
+    }
+}
+
 /// Keeps the subscription of a tenant alive.
 #[derive(Debug)]
 pub struct Keeper {
@@ -43,7 +70,7 @@ pub struct Keeper {
     /// True when the state is new with this process: a subscription that it finds has another.
     pub is_new_state: bool,
     /// Tells it to look at once.
-    pub look: Arc<Notify>,
+    pub look: Arc<Attention>,
     /// Where it says what it does.
     pub journal: SharedJournal,
 }
@@ -72,7 +99,7 @@ impl Keeper {
             };
             tokio::select! {
                 () = stop.asked() => return,
-                () = self.look.notified() => {}
+                () = self.look.called() => {}
                 () = self.api.pace().sleep(wait) => {}
             }
         }
@@ -87,6 +114,15 @@ impl Keeper {
     /// # Errors
     /// The service refuses.
     pub async fn verify(&mut self) -> Result<(), ServiceError> {
+        let must_renew = self.look.renewal.swap(false, Ordering::AcqRel);
+        let done = self.verified(must_renew).await;
+        if must_renew && done.is_err() {
+            self.look.renewal.store(true, Ordering::Release);
+        }
+        done
+    }
+
+    async fn verified(&mut self, must_renew: bool) -> Result<(), ServiceError> {
         self.say(EventLevel::Information, "Verifying call webhook subscription");
         let mut found = self.found().await?;
         found.sort_by_key(|subscription| std::cmp::Reverse(subscription.expires));
@@ -97,7 +133,7 @@ impl Keeper {
         let now = self.api.now();
         match found.first().filter(|_| keep == 1) {
             None => self.create(now).await?,
-            Some(mine) if mine.expires.is_none_or(|expires| expires < now + LIFE / 2) => {
+            Some(mine) if must_renew || mine.expires.is_none_or(|expires| expires < now + LIFE / 2) => {
                 if !self.renew(&mine.id, now).await? {
                     self.create(now).await?;
                 }

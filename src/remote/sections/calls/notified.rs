@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::{StreamExt as _, stream};
 use kqlake_import::{Body, ListedUnit, Opened, Reply, Source, SourceError, UnitPage};
-use serde_json::Value;
+use kqlake_value::format::hex;
+use serde_json::{Value, json};
 
 use super::{Calls, DAY, Head};
 use crate::http::{Request, path_part};
@@ -158,6 +159,15 @@ impl Notified {
     }
 }
 
+/// A message as a record that no table takes, which is quarantined with all of it: the queue is the only place that has it.
+fn as_record(message: &[u8]) -> Vec<u8> {
+    let record = match std::str::from_utf8(message) {
+        Ok(text) => json!({ "queueMessage": text }),
+        Err(_) => json!({ "queueMessageHex": hex(message) }),
+    };
+    record.to_string().into_bytes()
+}
+
 impl Source for Notified {
     fn stream(&self) -> &str {
         &self.stream
@@ -174,7 +184,7 @@ impl Source for Notified {
 
     fn open<'s>(&'s self, unit: &'s ListedUnit) -> Reply<'s, Opened> {
         if let Some(message) = self.unread().get(&unit.name) {
-            let body = Body::Stream(Box::new(std::io::Cursor::new(message.body.clone())));
+            let body = Body::Stream(Box::new(std::io::Cursor::new(as_record(&message.body))));
             return Box::pin(async { Ok(Opened { body, taken_at: None }) });
         }
         self.calls.open(unit)
