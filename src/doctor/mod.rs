@@ -72,6 +72,7 @@ async fn examine_tenant(config: &TenantConfig, world: &World, now: i64) -> Vec<F
             findings.extend(services::tokens(config, &tenant, world).await);
             findings.extend(resources::check(config, &tenant, world).await);
             findings.extend(resources::queue(config, &tenant, world).await);
+            findings.extend(resources::message_trace(config, &tenant, world).await);
             findings.extend(subscriptions::audit(config, &tenant, world).await);
             findings.extend(subscriptions::calls(config, &tenant, world, now).await);
         }

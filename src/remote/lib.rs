@@ -25,5 +25,5 @@ pub use self::budget::{RequestLimits, kept_requests};
 pub use self::credentials::{Certificate, CertificateError};
 pub use self::http::{Failure, HeaderMap, Request, ServiceError};
 pub use self::pace::Pace;
-pub use self::sections::sources;
+pub use self::sections::{check_message_trace, sources};
 pub use self::world::{SetupError, World};

@@ -206,6 +206,18 @@ fn api_of(tenant: &Tenant, world: &World) -> Result<Api, SetupError> {
     Ok(api.limited("message-trace-rate", RequestLimits::of(set.requests_per_second, Duration::from_secs(1), 1)))
 }
 
+/// Looks whether messages may be read, by those of one second a day ago: no token tells of the service principal that Graph needs, nor
+/// of the role that the reporting web service does. It is one of the requests that the service allows in 5 minutes.
+///
+/// # Errors
+/// They may not, or the service does not answer. `None` where it has no address.
+pub async fn check_message_trace(tenant: &Tenant, world: &World, patience: Duration) -> Option<Result<(), ServiceError>> {
+    let api = api_of(tenant, world).ok()?;
+    let at = (api.now() - DAY).div_euclid(SECOND) * SECOND;
+    let asked = api.bytes(first_page(&api, &tenant.message_trace, at, at + SECOND).once().patience(patience)).await;
+    Some(asked.map(drop))
+}
+
 /// How long the service keeps a message.
 fn keeps(set: &MessageTraceSettings) -> i64 {
     if set.api == TraceApi::Graph { GRAPH_KEEPS } else { REPORTING_KEEPS }

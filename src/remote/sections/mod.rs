@@ -10,6 +10,8 @@ mod messages;
 mod pages;
 mod seen;
 
+pub use self::message_trace::check_message_trace;
+
 use std::sync::Arc;
 
 use kqlake_import::{Section, Source};
