@@ -22,6 +22,9 @@ const NO_ARRAYS: &str = "`nested_expressions`";
 /// DataFusion 55.2, physical planner: a column of the query around a subquery that could not be made a join.
 const OUTER_COLUMN: &str = "OuterReferenceColumn";
 
+/// DataFusion 55.2, physical planner: a subquery that could not be made a join, such as one inside of an aggregate.
+const SUBQUERY: &str = "Physical plan does not support logical expression ScalarSubquery";
+
 /// What is not supported, and what does instead, where DataFusion says it in terms of its own code.
 pub(super) fn unsupported(message: &str) -> Option<(&'static str, &'static str)> {
     if message.contains(NO_ARRAYS) {
@@ -29,6 +32,12 @@ pub(super) fn unsupported(message: &str) -> Option<(&'static str, &'static str)>
         return Some((
             what,
             "kql.parse_json('[1,2,3]') is one, `VALUES (1), (2)` are rows, and KQL has dynamic([…]) and mv-expand",
+        ));
+    }
+    if message.contains(SUBQUERY) {
+        return Some((
+            "a subquery as a value is not supported in this place, such as in an aggregate",
+            "join the tables, or name the value in a subquery of FROM",
         ));
     }
     message.contains(OUTER_COLUMN).then_some((
@@ -99,6 +108,9 @@ mod tests {
         let outer = "SELECT * FROM (VALUES (1)) AS t(a), LATERAL (SELECT t.a + 1 AS s) AS l WHERE l.s = 3";
         let planned = SessionContext::new().sql(outer).await.unwrap().create_physical_plan().await.unwrap_err();
         assert!(unsupported(&planned.to_string()).is_some_and(|(what, _)| what.contains("LATERAL")), "{planned}");
+        let value = "SELECT sum((SELECT max(y) FROM (VALUES (1,2),(1,3)) w(k,y) WHERE w.k = v.x)) FROM (VALUES (1),(2)) v(x)";
+        let planned = SessionContext::new().sql(value).await.unwrap().create_physical_plan().await.unwrap_err();
+        assert!(unsupported(&planned.to_string()).is_some_and(|(what, _)| what.contains("aggregate")), "{planned}");
         let err = failure("SELECT 1 FROM request").await;
         assert_eq!(missing_table(&err).as_deref(), Some("request"), "{err}");
     }

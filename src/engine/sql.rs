@@ -2,9 +2,11 @@
 
 mod arrows;
 mod calls;
+mod distinct_from;
 mod information;
 mod lowered;
 mod names;
+mod quantified;
 mod spans;
 mod times;
 mod words;
@@ -42,8 +44,8 @@ use kqlake_lake::TableSnapshot;
 use kqlake_lake::tables::{self, ColumnDef, TableDef};
 use kqlake_syntax::parser::MAX_DEPTH;
 use kqlake_syntax::suggest::nearest;
-use kqlake_value::Column;
 use kqlake_value::columns::field_type;
+use kqlake_value::{Column, Type};
 
 /// The lake as a SQL schema: every defined table, empty when the lake does not have it yet, the views, and files that were given
 /// names. A table is opened once, and the query sees that one version of it.
@@ -184,6 +186,7 @@ pub(super) async fn plan(session: &SessionContext, text: &str, schema: &LakeSche
         |_| Error::query("only queries are allowed: the lake is written by imports alone").hint("start with SELECT or WITH"),
     )?;
     check_size(&plan)?;
+    let plan = quantified::settled(plan).map_err(fail)?;
     let plan = lowered::lowered(plan, &|table| schema.promoted(table)).map_err(fail)?;
     Ok((columns_of(&plan)?, plan))
 }
@@ -200,9 +203,25 @@ fn columns_of(plan: &LogicalPlan) -> Result<Vec<Column>> {
     }
     let numbered = unique_field_aliases(fields).into_iter();
     let column =
-        |(field, name): (&FieldRef, Option<String>)| Column::new(name.as_deref().unwrap_or(field.name()), field_type(field));
+        |(field, name): (&FieldRef, Option<String>)| Column::new(name.as_deref().unwrap_or(field.name()), result_type(field));
     Ok(fields.iter().zip(numbered).map(column).collect())
 }
+
+/// The KQL type of a result's column. Decimals with more digits behind the point than KQL's have are texts, with all of their digits.
+fn result_type(field: &FieldRef) -> Type {
+    use arrow::datatypes::DataType as D;
+    match field.data_type() {
+        D::Decimal32(_, scale) | D::Decimal64(_, scale) | D::Decimal128(_, scale) | D::Decimal256(_, scale)
+            if *scale > DECIMAL_SCALE =>
+        {
+            Type::String
+        }
+        _ => field_type(field),
+    }
+}
+
+/// Digits behind the point of KQL's decimals.
+const DECIMAL_SCALE: i8 = 18;
 
 /// The statement of SQL that is to be planned or explained.
 fn innermost(statement: &mut Statement) -> Option<&mut SqlStatement> {

@@ -434,3 +434,111 @@ fn strings_of_kql_are_never_null_in_parquet_and_those_of_sql_may_be() {
     assert_eq!(run(&["sql", "--table", "T=k.parquet", nulls]), "n,a\n3,3\n");
     assert_eq!(run(&["sql", "--table", "T=s.parquet", nulls]), "n,a\n2,1\n");
 }
+
+#[test]
+fn times_of_any_year_meet_in_conditions_and_choices() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let from = "FROM (SELECT TIMESTAMP '2020-01-01 00:00:00' AS t, DATE '2020-01-01' AS d)";
+    let value = |e: &str| {
+        let rows = csv_rows(&run_in(dir.path(), &["sql", "-f", "csv", &format!("SELECT {e} AS v {from}")]).exits(0).out);
+        rows[1][0].clone()
+    };
+    let (first, day, last) = ("0001-01-01T00:00:00.0000000Z", "2020-01-01T00:00:00.0000000Z", "9999-12-31T00:00:00.0000000Z");
+    for (e, expected) in [
+        ("coalesce(t, '9999-12-31')", day),
+        ("coalesce(NULL, t, d)", day),
+        ("nvl(NULL, t)", day),
+        ("greatest(t, '9999-12-31')", last),
+        ("greatest(t, TIMESTAMP '9999-12-31 00:00:00', d)", last),
+        ("least(t, '0001-01-01', d)", first),
+        ("nullif(t, '2020-01-01')", ""),
+        ("nullif(t, '9999-12-31')", day),
+        ("CASE t WHEN '2020-01-01' THEN 'same' ELSE 'other' END", "same"),
+        ("CASE t WHEN '2020-01-01T00:00:00Z' THEN 'same' ELSE 'other' END", "same"),
+        ("CASE t WHEN '9999-12-31' THEN 'last' WHEN d THEN 'same' END", "same"),
+        ("CASE d WHEN t THEN 'same' ELSE 'other' END", "same"),
+        ("CASE WHEN t < '9999-12-31' THEN '9999-12-31' ELSE t END", last),
+        ("CASE WHEN t > '9999-12-31' THEN d ELSE t END", day),
+    ] {
+        assert_eq!(value(e), expected, "{e}");
+    }
+}
+
+#[test]
+fn decimals_with_more_digits_than_kql_has_keep_them_as_text() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let fine = "CAST('0.12345678901234567891' AS decimal(38,20))";
+    let run = |format: &str, sql: &str| run_in(dir.path(), &["sql", "-f", format, sql]).exits(0).out;
+    assert_eq!(
+        run("csv", &format!("SELECT {fine} AS v, {fine} + 1 AS w")),
+        "v,w\n0.12345678901234567891,1.12345678901234567891\n"
+    );
+    assert_eq!(run("ndjson", &format!("SELECT {fine} AS v")), "{\"v\":\"0.12345678901234567891\"}\n");
+    assert_eq!(run("csv", "SELECT CAST('0.5' AS decimal(20,18)) AS v"), "v\n0.5\n");
+}
+
+#[test]
+fn subqueries_are_conditions_whatever_their_columns_are_called() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(dir.path().join("u.csv"), "uid,dept\n1,a\n2,b\n3,a\n4,b\n").expect("a file");
+    let run = |sql: &str| run_in(dir.path(), &["sql", "-f", "csv", "--table", "U=u.csv", sql]);
+    let found = |condition: &str| run(&format!("SELECT uid FROM U WHERE {condition} ORDER BY uid")).exits(0).out;
+    let of_a = "(SELECT uid FROM U WHERE dept = 'a')";
+    for (condition, expected) in [
+        (format!("uid > ANY {of_a}"), "uid\n2\n3\n4\n"),
+        (format!("uid = ANY {of_a}"), "uid\n1\n3\n"),
+        (format!("uid = SOME {of_a}"), "uid\n1\n3\n"),
+        (format!("uid <> ALL {of_a}"), "uid\n2\n4\n"),
+        (format!("uid > ALL {of_a}"), "uid\n4\n"),
+        (format!("uid IN {of_a}"), "uid\n1\n3\n"),
+        (format!("uid + 1 > ALL {of_a} AND uid = ANY (SELECT uid FROM U WHERE uid >= ALL (SELECT uid FROM U))"), "uid\n4\n"),
+        // A missing answer is none, wherever the condition stands.
+        ("uid > 3 OR nullif(uid, 2) NOT IN (SELECT 1)".to_owned(), "uid\n3\n4\n"),
+        ("uid > 3 OR uid NOT IN (SELECT nullif(uid, 2) FROM U WHERE uid < 3)".to_owned(), "uid\n4\n"),
+        ("NOT (uid IN (SELECT nullif(uid, 2) FROM U WHERE uid < 3) AND uid < 9)".to_owned(), "uid\n"),
+        ("uid > 3 OR (uid IN (SELECT nullif(uid, 2) FROM U WHERE uid < 3)) IS NULL".to_owned(), "uid\n2\n3\n4\n"),
+        ("NOT (uid IN (SELECT 1)) AND NOT uid IN (SELECT 2)".to_owned(), "uid\n3\n4\n"),
+        ("uid IS DISTINCT FROM 1 AND dept = 'a' OR uid = 2".to_owned(), "uid\n2\n3\n"),
+        ("dept = 'b' AND uid IS DISTINCT FROM 2 OR uid IS NOT DISTINCT FROM 1 OR uid = 3".to_owned(), "uid\n1\n3\n4\n"),
+        ("NOT uid IS DISTINCT FROM 1 OR uid = 4".to_owned(), "uid\n1\n4\n"),
+        ("uid = ANY (SELECT max(uid) FROM U GROUP BY dept)".to_owned(), "uid\n3\n4\n"),
+        ("uid >= ALL (SELECT y.uid FROM U y WHERE y.dept = U.dept)".to_owned(), "uid\n3\n4\n"),
+    ] {
+        assert_eq!(found(&condition), expected, "{condition}");
+    }
+    for sql in [
+        "SELECT uid, uid > ANY (SELECT 2) FROM U",
+        "SELECT EXISTS (SELECT 1 FROM U WHERE uid > 1000)",
+        "SELECT uid IN (SELECT 2) FROM U",
+        "SELECT a.uid FROM U a JOIN U b ON EXISTS (SELECT 1 FROM U c WHERE c.uid = a.uid)",
+    ] {
+        run(sql).exits(3).says("conditions of WHERE and HAVING");
+    }
+}
+
+#[test]
+fn filters_above_joins_are_of_the_columns_that_they_name() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let run = |args: &[&str]| run_in(dir.path(), args).exits(0).out;
+    let tables = [("a", "datatable(id: long, v: long)[1, 5, 2, 6]"), ("b", "datatable(id: long, w: long)[2, 7, 3, 8]")];
+    for (name, rows) in tables.into_iter().chain([("c", "datatable(id: long, z: long)[2, 70, 9, 90]")]) {
+        run(&["query", "-o", &format!("{name}.parquet"), rows]);
+    }
+    let files = ["--table", "a=a.parquet", "--table", "b=b.parquet", "--table", "c=c.parquet"];
+    let of_files = |sql: &str| run(&[&["sql", "-f", "csv"][..], &files, &[sql]].concat());
+    for join in ["JOIN", "LEFT JOIN"] {
+        let sql = format!("SELECT c.id AS y FROM a {join} b ON a.id = b.id RIGHT JOIN c ON b.id = c.id WHERE");
+        assert_eq!(of_files(&format!("{sql} a.id IS NULL")), "y\n9\n", "{join}");
+        assert_eq!(of_files(&format!("{sql} a.id = 2 OR a.id IS NULL AND c.z > 80 ORDER BY 1")), "y\n2\n9\n", "{join}");
+    }
+    let of_values =
+        "WITH a(id, v) AS (VALUES (6, 2)), b(id, v, k) AS (VALUES (4, 5, 2)) SELECT a.id FROM a FULL JOIN b ON a.v = b.k WHERE";
+    for (condition, expected) in [
+        ("(a.id <= b.v OR b.id <= 1) AND b.v <> b.k", "id\n"),
+        ("(a.id <= b.v OR b.id <= 1) AND coalesce(b.v, 0) = 5", "id\n"),
+        ("(a.id <= b.v OR b.id <= 4) AND b.v <> b.k", "id\n6\n"),
+        ("(a.id > b.v OR b.id <= 1) AND b.v <> b.k", "id\n6\n"),
+    ] {
+        assert_eq!(run(&["sql", "-f", "csv", &format!("{of_values} {condition}")]), expected, "{condition}");
+    }
+}

@@ -3,6 +3,7 @@
 
 mod constants;
 mod filters;
+mod joined_names;
 mod ordered_distinct;
 mod real_groups;
 mod statistics;
@@ -34,6 +35,9 @@ pub(super) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
     physical.extend(PhysicalOptimizer::new().rules.into_iter().map(|rule| match rule.name() {
         "aggregate_statistics" => {
             Arc::new(statistics::AggregateStatistics::new(rule)) as Arc<dyn PhysicalOptimizerRule + Send + Sync>
+        }
+        "FilterPushdown" | "FilterPushdown(Post)" => {
+            Arc::new(joined_names::FilterPushdown::new(rule)) as Arc<dyn PhysicalOptimizerRule + Send + Sync>
         }
         _ => rule,
     }));

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::arrows;
 use super::calls::PREFIX;
+use super::distinct_from;
 use super::information::{self, CATALOG, PUBLIC};
 use super::spans;
 use kqlake_kql::functions::Registry;
@@ -118,6 +119,7 @@ pub(super) fn settle_tables(statement: &mut Statement, tables: impl Iterator<Ite
         }
         fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<()> {
             arrows::turn(e);
+            distinct_from::turn(e);
             spans::turn(e);
             ControlFlow::Continue(())
         }

@@ -33,6 +33,13 @@ fn is_time(ty: &DataType) -> bool {
     matches!(ty, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
 }
 
+/// True where one value is chosen among times of several forms, or among times and texts of times.
+pub(super) fn meet<'a>(types: impl Iterator<Item = &'a DataType>) -> bool {
+    let types: Vec<&DataType> = types.filter(|ty| **ty != DataType::Null).collect();
+    let any = types.iter().any(|ty| matches!(ty, DataType::Timestamp(..)));
+    any && types.iter().all(|ty| is_time(ty) || is_text(ty)) && types.iter().any(|ty| *ty != types[0])
+}
+
 /// An expression of a time, or of its text, in the lake's form.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::execution::{FunctionRegistry as _, SessionState};
+use datafusion::functions::core::coalesce;
 use datafusion::logical_expr::expr::{
     AggregateFunction, AggregateFunctionParams, Case, ScalarFunction, WindowFunctionDefinition, WindowFunctionParams,
 };
@@ -17,6 +18,7 @@ use datafusion::logical_expr::{
 };
 
 use super::{beside, is_span, noted, said, second};
+use crate::engine::sql::times;
 use kqlake_kql::{Argument, bind_scalar, parameter};
 use kqlake_value::Type;
 use kqlake_value::columns::stored_field;
@@ -267,6 +269,18 @@ fn are_spans<'a>(fields: impl Iterator<Item = &'a FieldRef>) -> bool {
     any
 }
 
+/// The library's form of `coalesce` for two arguments, which makes texts of times.
+const NVL: &str = "nvl";
+/// Functions of those in [`SCALARS`] that give one of their arguments.
+const CHOICES: [&str; 5] = ["coalesce", "nullif", NVL, "greatest", "least"];
+
+/// True where a function chooses among times that differ in form: they meet in the lake's (see [`times`]).
+fn chooses_time(function: &ScalarUDF, fields: &[FieldRef]) -> bool {
+    let is_instant = |field: &FieldRef| matches!(field.data_type(), DataType::Timestamp(..));
+    let made_text = function.name() == NVL && fields.iter().any(is_instant);
+    CHOICES.contains(&function.name()) && (made_text || times::meet(fields.iter().map(|field| field.data_type())))
+}
+
 /// The places of a CASE's values among its arguments.
 fn is_value(place: usize, operand: bool, otherwise: bool, args: usize) -> bool {
     (otherwise && place + 1 == args) || place >= usize::from(operand) && (place - usize::from(operand)) % 2 == 1
@@ -319,15 +333,26 @@ impl ScalarShell {
                 }
                 _ => Ok(called(inner, args)),
             },
+            Kind::Same(inner) if chooses_time(inner, &fields) => {
+                let args = args.into_iter().map(|e| times::in_form(e, schema)).collect::<Result<_>>()?;
+                Ok(if inner.name() == NVL { called(&coalesce(), args) } else { called(inner, args) })
+            }
             Kind::Same(inner) => Ok(called(inner, args)),
             Kind::Case { operand, otherwise } => {
                 let count = args.len();
-                let values = (0..count).filter(|place| is_value(*place, *operand, *otherwise, count));
-                let of_spans = are_spans(values.filter_map(|place| fields.get(place)));
+                let (values, others): (Vec<usize>, Vec<usize>) =
+                    (0..count).partition(|place| is_value(*place, *operand, *otherwise, count));
+                let types =
+                    |places: &[usize]| times::meet(places.iter().filter_map(|place| Some(fields.get(*place)?.data_type())));
+                let (of_times, times_compared) = (types(&values), *operand && types(&others));
+                let of_spans = are_spans(values.iter().filter_map(|place| fields.get(*place)));
                 let compared = *operand && fields.first().is_some_and(|field| is_span(field));
-                let settle = |(place, e): (usize, Expr)| {
-                    let applies = if is_value(place, *operand, *otherwise, count) { of_spans } else { compared && place > 0 };
-                    if applies { beside(e) } else { Ok(e) }
+                let settle = |(place, e): (usize, Expr)| match is_value(place, *operand, *otherwise, count) {
+                    true if of_spans => beside(e),
+                    true if of_times => times::in_form(e, schema),
+                    false if times_compared => times::in_form(e, schema),
+                    false if compared && place > 0 => beside(e),
+                    _ => Ok(e),
                 };
                 let made = case(args.into_iter().enumerate().map(settle).collect::<Result<_>>()?, *operand, *otherwise);
                 if !of_spans {
@@ -380,6 +405,7 @@ impl ScalarUDFImpl for ScalarShell {
         let fields = args.arg_fields;
         match &self.kind {
             Kind::Same(_) if are_spans(fields.iter()) => Ok(span_field(&self.name)),
+            Kind::Same(inner) if chooses_time(inner, fields) => Ok(Arc::new(stored_field(&self.name, Type::DateTime))),
             Kind::Part(inner) => {
                 let shown = |field: &FieldRef| {
                     if !is_span(field) {
@@ -395,6 +421,9 @@ impl ScalarUDFImpl for ScalarShell {
                 let values: Vec<&FieldRef> = places.filter_map(|place| fields.get(place)).collect();
                 if are_spans(values.iter().copied()) {
                     return Ok(span_field(&self.name));
+                }
+                if times::meet(values.iter().map(|field| field.data_type())) {
+                    return Ok(Arc::new(stored_field(&self.name, Type::DateTime)));
                 }
                 let typed = values.iter().find(|field| *field.data_type() != DataType::Null);
                 let ty = typed.map_or(DataType::Null, |field| field.data_type().clone());
