@@ -62,6 +62,12 @@ pub trait Source: fmt::Debug + Send + Sync {
         true
     }
 
+    /// True when the last listing also has what is in the folder of this name: a folder that cannot be listed is a failure of its
+    /// own.
+    fn has_listed(&self, _folder: &str) -> bool {
+        false
+    }
+
     /// True when a unit with nothing but records of no known kind, or whose text is damaged, is done with once they are quarantined. A
     /// service that is not well answers with what it never means, so units of sources that keep listings are asked for again.
     fn quarantines_unknown(&self) -> bool {

@@ -31,6 +31,8 @@ pub(crate) struct Found {
     pub files: Vec<(PathBuf, ListedUnit)>,
     /// What is in folders and is not read.
     pub skipped: Vec<SkippedPath>,
+    /// Folders that were listed.
+    pub folders: HashSet<String>,
     /// Folders inside named ones that cannot be listed, and why.
     pub closed: Vec<(PathBuf, io::Error)>,
     /// Bytes of the files together.
@@ -55,6 +57,7 @@ pub(crate) fn find(lake: &Path, paths: &[PathBuf], now: i64) -> Result<Found, Im
 /// Files that were found. It has no cursor: every listing gives all of them, and the ledger knows which have not changed.
 #[derive(Debug)]
 pub(crate) struct Files {
+    folders: HashSet<String>,
     listing: Mutex<UnitPage>,
 }
 
@@ -64,7 +67,7 @@ impl Files {
         let units = found.files.into_iter().map(|(_, unit)| unit).collect();
         let closed = |(path, error): (PathBuf, io::Error)| (unit_name(&path), format!("the folder cannot be read: {error}"));
         let failures = found.closed.into_iter().map(closed).collect();
-        Files { listing: Mutex::new(UnitPage { units, failures, ..UnitPage::default() }) }
+        Files { folders: found.folders, listing: Mutex::new(UnitPage { units, failures, ..UnitPage::default() }) }
     }
 }
 
@@ -75,6 +78,10 @@ impl Source for Files {
 
     fn keeps_listings(&self) -> bool {
         false
+    }
+
+    fn has_listed(&self, folder: &str) -> bool {
+        self.folders.contains(folder)
     }
 
     fn list(&self, _after: Option<Value>) -> Reply<'_, UnitPage> {
@@ -158,6 +165,7 @@ impl Search {
 
     fn folder(&mut self, path: &Path) -> io::Result<()> {
         let mut entries = fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
+        self.found.folders.insert(unit_name(path));
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();

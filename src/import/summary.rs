@@ -113,11 +113,14 @@ pub(crate) fn sections(summary: &ImportSummary, whole: Option<Section>) -> Vec<S
         .collect()
 }
 
-/// True for a unit that was read to its end, or will never be.
+/// True for a unit that was read to its end, or will never be: one that breaks off is known until it changes.
 fn is_over(unit: &UnitReport) -> bool {
-    let is_read =
-        matches!(unit.state, UnitState::Incomplete | UnitState::Known) && unit.extent == ReadExtent::Whole && !unit.held;
-    unit.state.is_complete() || is_read || unit.state == UnitState::Expired
+    match unit.state {
+        UnitState::Incomplete => unit.extent == ReadExtent::Whole && !unit.held,
+        UnitState::Known => !unit.held,
+        UnitState::Expired => true,
+        state => state.is_complete(),
+    }
 }
 
 fn belongs(unit: &UnitReport, section: Section) -> bool {

@@ -1,6 +1,7 @@
 //! Refused records: quarantined once, listed by reason, shown whole, tried again, dropped; known failures are no new ones.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::import::{Place, classic};
@@ -211,6 +212,23 @@ fn an_archive_that_cannot_be_opened_is_quarantined_once() {
     import(&[]).exits(0).says("1 file with refused records as an earlier import left them");
     assert_eq!(listed(dir.path(), &["show"]).len(), 1);
     import(&["--again"]).exits(5);
+}
+
+#[test]
+fn a_section_is_finished_beside_a_file_that_is_known_to_break_off() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    gz.write_all((0..3_000).map(|n| good(&n.to_string())).collect::<String>().as_bytes()).expect("compressed");
+    let whole = gz.finish().expect("compressed");
+    fs::write(dir.path().join("t.gz"), &whole[..whole.len() - 2_000]).expect("a file");
+    let finished = |minute| {
+        let count = "customEvents | where name == 'FinishedSectionImport' | count";
+        run(dir.path(), minute, &["query", count, "-f", "csv"]).exits(0).out
+    };
+    assert!(run(dir.path(), 0, &["import", "--from", "t.gz"]).exits(5).out.contains("NOT FINISHED"));
+    assert_eq!(finished(1), "Count\n0\n");
+    assert!(!run(dir.path(), 2, &["import", "--from", "t.gz"]).exits(0).out.contains("NOT FINISHED"));
+    assert_eq!(finished(3), "Count\n1\n");
 }
 
 #[test]

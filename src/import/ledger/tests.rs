@@ -229,6 +229,10 @@ fn what_a_listing_has_no_longer_is_covered_or_lost_and_a_listing_that_failed_is_
         ("k", missing("failed", None, false)),
         ("contoso/trace", missing("failed", None, true)),
     ]);
+    let again: Vec<_> =
+        all.listed_again("other", |name| name != "x").into_iter().map(|unit| (unit.name.clone(), unit.state())).collect();
+    assert_eq!(again, [("j".to_owned(), UnitState::Done)]);
+    assert!(all.listed_again("other", |_| false).is_empty());
     let read = HashSet::from(["k".to_owned()]);
     let told = |times: Option<&[(i64, i64)]>| -> Vec<(String, UnitState)> {
         all.unlisted("contoso/trace", &read, times).into_iter().map(|unit| (unit.name.clone(), unit.state())).collect()

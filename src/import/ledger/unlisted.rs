@@ -65,6 +65,17 @@ pub(super) fn is_missing(state: LedgerState, hash: &str) -> bool {
 }
 
 impl KnownUnits {
+    /// Folders of a source that could not be listed before, and that it has listed now.
+    pub(crate) fn listed_again(&self, source: &str, has_listed: impl Fn(&str) -> bool) -> Vec<Unlisted> {
+        let is_mine =
+            |(name, known): &(&String, &Known)| known.is_missing && known.source.as_deref() == Some(source) && has_listed(name);
+        let again = |(name, known): (&String, &Known)| {
+            let Known { listed, window, is_stretch, .. } = *known;
+            Unlisted { name: name.clone(), listed, window, is_stretch, outcome: Fate::ListedAgain }
+        };
+        self.units.iter().filter(is_mine).map(again).collect()
+    }
+
     /// Units of a source that must still be read and that a run, which listed the source to its end and has all of it in the lake,
     /// did not come by; `times` are the windows that it read, where the source's windows leave no time out. Of units that say when
     /// they expire [`KnownUnits::overdue`] tells.

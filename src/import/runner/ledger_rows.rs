@@ -63,7 +63,7 @@ impl Run<'_> {
         let known = Arc::clone(&self.known);
         let unlisted = match source.keeps_listings() {
             true => known.unlisted(source.stream(), read, self.times[at].as_deref()),
-            false => Vec::new(),
+            false => known.listed_again(source.stream(), |folder| source.has_listed(folder)),
         };
         let mut entries = Vec::new();
         for unit in unlisted {
