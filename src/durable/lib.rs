@@ -31,11 +31,11 @@ use std::path::{Path, PathBuf};
 pub use lease::Lease;
 pub use place::{ReservedFolder, obstacle};
 pub use scratch::ScratchFolder;
-pub use sync::{Observing, Synced, create_folders, observe, sync_file, sync_folder, sync_path};
+pub use sync::{Observing, Synced, Unsynced, create_folders, observe, sync_file, sync_folder, sync_path, sync_together};
 use target::{Existing, Target};
 pub use target::{TargetKind, is_standard_output, kind, resolved};
 use temporary::TemporaryPath;
-pub use temporary::{abandon_all, sweep};
+pub use temporary::{abandon_all, is_temporary, sweep};
 
 /// The entries of a folder; of one that is not there, none.
 ///
@@ -78,7 +78,7 @@ impl Output {
     pub fn open(path: &Path) -> io::Result<Output> {
         match Target::of(path)? {
             Target::Direct(file) => Ok(Output::Direct(file)),
-            Target::File { path, existing } => Draft::for_target(path, existing).map(Output::File),
+            Target::File { path, existing } => Draft::for_target(path, existing, sweep).map(Output::File),
         }
     }
 
@@ -121,20 +121,33 @@ impl Draft {
     /// # Errors
     /// When the folder cannot be written, or `path` is something else than a regular file.
     pub fn create(path: &Path) -> io::Result<Draft> {
+        Draft::at(path, sweep)
+    }
+
+    /// The same, which leaves what killed processes left where it is: for folders of thousands of files, which are not listed for each
+    /// new one. Who lists such a folder sees them ([`is_temporary`]), and may [`sweep`] it then.
+    ///
+    /// # Errors
+    /// As for [`Draft::create`].
+    pub fn create_unswept(path: &Path) -> io::Result<Draft> {
+        Draft::at(path, |_| ())
+    }
+
+    fn at(path: &Path, prepare: impl Fn(&Path)) -> io::Result<Draft> {
         let irregular = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
         // Opening a pipe would wait for its reader.
         if !matches!(kind(path), TargetKind::File | TargetKind::Folder) {
             return Err(irregular());
         }
         match Target::of(path)? {
-            Target::File { path, existing } => Draft::for_target(path, existing),
+            Target::File { path, existing } => Draft::for_target(path, existing, prepare),
             Target::Direct(_) => Err(irregular()),
         }
     }
 
-    fn for_target(path: PathBuf, existing: Option<Existing>) -> io::Result<Draft> {
+    fn for_target(path: PathBuf, existing: Option<Existing>, prepare: impl Fn(&Path)) -> io::Result<Draft> {
         let folder = folder_of(&path);
-        sweep(folder);
+        prepare(folder);
         let (held, copies) = match (TemporaryPath::file(folder, existing.is_some()), &existing) {
             (Ok(held), Some(existing)) => {
                 let copies = !existing.gives_owner(held.handle())?;
@@ -183,7 +196,18 @@ impl Draft {
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] when the name is taken, and as [`Draft::publish`].
     pub fn publish_new(self) -> io::Result<()> {
-        sync_file(self.held.handle())?;
+        self.publish_new_after(Vec::new())
+    }
+
+    /// The same, once other things are on the disk as well: what the file speaks of, which is flushed together with its content.
+    ///
+    /// # Errors
+    /// As for [`Draft::publish_new`]; when the disk refuses one of the others, the name is not given.
+    pub fn publish_new_after(self, others: Vec<Unsynced<'_>>) -> io::Result<()> {
+        let mut all = others;
+        all.push(Unsynced::File(self.held.handle()));
+        sync_together(&all)?;
+        drop(all);
         fs::hard_link(self.held.path(), &self.path)?;
         // The temporary name goes before the folder is flushed, so that a power cut leaves none.
         drop(self.held);

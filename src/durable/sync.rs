@@ -2,9 +2,12 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// Threads that wait for the disk together.
+const MOST_THREADS: usize = 8;
 
 /// What has just been flushed.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +87,50 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     }
     tell(Synced::Folder(folder));
     Ok(())
+}
+
+/// Something that is brought to the disk.
+#[derive(Debug)]
+pub enum Unsynced<'f> {
+    /// The content of an open file.
+    File(&'f File),
+    /// The content of the file at a path.
+    Path(PathBuf),
+    /// The names in a folder.
+    Folder(PathBuf),
+}
+
+impl Unsynced<'_> {
+    fn sync(&self) -> io::Result<()> {
+        match self {
+            Unsynced::File(file) => sync_file(file),
+            Unsynced::Path(path) => sync_path(path),
+            Unsynced::Folder(folder) => sync_folder(folder),
+        }
+    }
+}
+
+/// Brings several things to the disk side by side: each waits for the disk, which takes them together.
+///
+/// # Errors
+/// When the disk refuses one of them.
+pub fn sync_together(all: &[Unsynced<'_>]) -> io::Result<()> {
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
+    let work = || {
+        while let Some(this) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(error) = this.sync() {
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        // Where the system gives no more threads, this one does the rest.
+        for _ in 1..all.len().min(MOST_THREADS) {
+            drop(std::thread::Builder::new().spawn_scoped(scope, work));
+        }
+        work();
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
 /// Makes a folder and those above it that are missing, and flushes their names.

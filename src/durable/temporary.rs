@@ -194,6 +194,11 @@ fn locked(file: File) -> io::Result<Option<File>> {
     Ok(Some(file))
 }
 
+/// True for the name of a temporary file or folder, whether its process lives or not.
+pub fn is_temporary(name: &OsStr) -> bool {
+    ending_of(name).is_some()
+}
+
 /// The ending of a temporary name of ours.
 fn ending_of(name: &OsStr) -> Option<&'static str> {
     let rest = name.to_str()?.strip_prefix(PREFIX)?;

@@ -5,6 +5,7 @@
 //! changes a table that is partitioned by day to months. `small` merges right behind a landing, as far as that takes little time.
 
 mod divide;
+mod expire;
 mod merge;
 mod small;
 mod tiers;

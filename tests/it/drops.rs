@@ -79,6 +79,42 @@ async fn a_merge_that_breaks_off_changes_nothing_and_the_next_one_does_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_that_were_merged_away_go_a_day_later_without_compaction() {
+    let dir = tempfile::tempdir().expect("dir");
+    let at = |hours: i64| Lake::new(dir.path()).with_clock(Arc::new(FixedClock::at_micros(40 * DAY + hours * HOUR)));
+    let unused = async |lake: &Lake| {
+        let live = live_files(lake, "traces").await;
+        let mut found = BTreeSet::new();
+        for folder in std::fs::read_dir(dir.path().join("traces")).expect("a folder").flatten() {
+            for file in std::fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+                let name = file.file_name().to_string_lossy().into_owned();
+                let is_live = live.iter().any(|live| live.ends_with(&name));
+                found.extend((name.ends_with(".parquet") && name.starts_with("part-") && !is_live).then_some(name));
+            }
+        }
+        found
+    };
+    let drops = async |hours, drops: std::ops::Range<i64>| {
+        for drop in drops {
+            // Each is a process of its own.
+            let lake = at(hours);
+            drop_traces(&lake, drop).await;
+            merge(&lake, "traces", 3).await.expect("merged");
+        }
+    };
+    drops(0, 0..100).await;
+    let first = unused(&at(0)).await;
+    assert!(first.len() >= 90, "{} files", first.len());
+    // Within a day readers may need them.
+    drops(20, 100..240).await;
+    assert!(unused(&at(20)).await.is_superset(&first));
+    drops(30, 240..380).await;
+    let left = unused(&at(30)).await;
+    assert!(left.is_disjoint(&first) && left.len() >= 200, "{} files", left.len());
+    assert_eq!(number(&at(30), "traces", "select count(*) from traces").await, 3 * 380);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_changes_between_merges_is_there_once_with_its_newest_version() {
     let dir = tempfile::tempdir().expect("dir");
     let table = "CallRecords";

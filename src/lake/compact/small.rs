@@ -8,8 +8,9 @@
 
 use std::collections::BTreeMap;
 
+use super::expire::expire;
 use super::tiers::{MOST_INPUTS, is_changing, is_outdated};
-use super::{CompactOptions, CompactReport, Replacement, clean, commit, delete, merge};
+use super::{CompactOptions, CompactReport, Replacement, commit, delete, merge};
 use crate::Lake;
 use crate::blocking::run_blocking;
 use crate::data::writer::Effort;
@@ -35,7 +36,7 @@ const CHANGING_ROWS: u64 = 4_096;
 const GROUPS_PART: usize = 4;
 /// Bytes that a row has in its file at most; wider rows count as several.
 const ROW_BYTES: u64 = 1_024;
-/// What is no longer needed is deleted once in so many versions, about.
+/// Some of what is no longer needed is deleted once in so many versions, about.
 const CLEAN_EVERY: i64 = 64;
 
 /// Merges small files of a table that has just got some rows, in a commit of its own.
@@ -77,7 +78,7 @@ pub(crate) async fn merge_small(
     report.version = Some(now.version());
     if now.version() % CLEAN_EVERY < FAN as i64 {
         now.check_files()?;
-        report.deleted = clean(lake, def, options.grace).await?;
+        report.deleted = expire(lake, def, options.grace).await?;
     }
     Ok(report)
 }

@@ -23,7 +23,7 @@ use super::order::OrderCheck;
 use super::promote::Promoter;
 use crate::day::{day_of, has_text};
 use crate::error::LakeError;
-use crate::log::entry::NewFile;
+use crate::log::entry::{NewFile, is_flushed_by_commit};
 use crate::partition::Partition;
 use crate::tables::TableDef;
 use kqlake_durable as durable;
@@ -251,7 +251,7 @@ impl FileWriter {
         self.rows
     }
 
-    /// Ends the file, flushes it, gives it its name and returns what the log needs to know of it.
+    /// Ends the file, flushes it where its commit does not, gives it its name and returns what the log needs to know of it.
     ///
     /// # Errors
     /// The disk refuses; the file is deleted then, as far as that is possible.
@@ -277,8 +277,10 @@ impl FileWriter {
             return Ok((metadata, file.metadata().map_err(io)?));
         }
         // The log must not name a file that a power cut could take back.
-        durable::sync_file(file).map_err(io)?;
         let found = file.metadata().map_err(io)?;
+        if !is_flushed_by_commit(found.len()) {
+            durable::sync_file(file).map_err(io)?;
+        }
         let path = self.dir.join(&self.relative);
         std::fs::rename(&self.path, &path).map_err(io)?;
         // Its name is flushed by the commit, once for all files of a folder.

@@ -42,6 +42,15 @@ pub(crate) struct NewFile {
     pub tags: HashMap<String, String>,
 }
 
+/// Bytes of files that their commit flushes, side by side with all else that it flushes. Larger ones are flushed when they are
+/// complete, while other work goes on.
+const FLUSHED_BY_COMMIT: u64 = 4 << 20;
+
+/// True for a file of such a size that its commit flushes it.
+pub(crate) fn is_flushed_by_commit(bytes: u64) -> bool {
+    bytes <= FLUSHED_BY_COMMIT
+}
+
 /// The rows of a file by its statistics.
 pub(crate) fn rows_of(stats: &str) -> Option<u64> {
     #[derive(Deserialize)]

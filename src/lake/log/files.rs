@@ -5,9 +5,11 @@
 //! row must be unbroken and every commit whole before anything is read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -35,6 +37,12 @@ pub(crate) struct Stamp {
     modified: Option<SystemTime>,
 }
 
+/// What the file that names the newest checkpoint says.
+#[derive(Deserialize)]
+struct Named {
+    version: u64,
+}
+
 /// A log whose row of commits is unbroken.
 #[derive(Debug)]
 pub(crate) struct LogFiles {
@@ -44,10 +52,32 @@ pub(crate) struct LogFiles {
     pub passed: PassedFiles,
     log: PathBuf,
     commits: BTreeSet<u64>,
+    has_temporary: bool,
     /// Complete checkpoints with their files.
     checkpoints: BTreeMap<u64, Vec<PathBuf>>,
     /// What the commits say that were read, the oldest first.
     read: Vec<Vec<Actions>>,
+}
+
+/// What a listing of a log's folder showed beside its newest versions.
+#[derive(Debug, Default)]
+pub(crate) struct Extent {
+    /// The oldest version that has a commit.
+    pub oldest: u64,
+    /// The versions that have a checkpoint.
+    pub checkpoints: BTreeSet<u64>,
+    /// True until what killed processes may have left among the log's files is removed.
+    pub has_temporary: AtomicBool,
+}
+
+impl Extent {
+    /// Removes what killed processes left among a log's files, where the listing showed any. Listing the folder for each commit would
+    /// cost more than the commit.
+    pub(crate) fn sweep(&self, log: &Path) {
+        if self.has_temporary.swap(false, Ordering::Relaxed) {
+            durable::sweep(log);
+        }
+    }
 }
 
 /// Files of a log that are passed over.
@@ -84,7 +114,7 @@ pub(crate) fn commit_name(version: u64) -> String {
 }
 
 /// The name of a version's checkpoint that is one file.
-fn checkpoint_name(version: u64) -> String {
+pub(crate) fn checkpoint_name(version: u64) -> String {
     format!("{version:020}.checkpoint.parquet")
 }
 
@@ -93,6 +123,26 @@ pub(crate) fn stamp(dir: &Path, version: u64) -> Option<Stamp> {
     let log = dir.join(LOG);
     let meta = fs::metadata(log.join(commit_name(version))).or_else(|_| fs::metadata(log.join(checkpoint_name(version)))).ok()?;
     Some(Stamp { bytes: meta.len(), modified: meta.modified().ok() })
+}
+
+/// What distinguishes the file that names the newest checkpoint from the one before it; `None` when there is none.
+pub(crate) fn hint(dir: &Path) -> Option<Stamp> {
+    let meta = fs::metadata(dir.join(LOG).join(LAST_CHECKPOINT)).ok()?;
+    Some(Stamp { bytes: meta.len(), modified: meta.modified().ok() })
+}
+
+/// The version that the file which names the newest checkpoint names.
+pub(crate) fn named_checkpoint(dir: &Path) -> Option<u64> {
+    Some(serde_json::from_slice::<Named>(&fs::read(dir.join(LOG).join(LAST_CHECKPOINT)).ok()?).ok()?.version)
+}
+
+/// True when no commit comes after a version, by the names of the next two: their numbers say what they are called. Where a commit
+/// is missing, or those that follow were cleaned away behind a checkpoint, the folder's listing says what there is; the latter
+/// shows in the [`hint`].
+pub(crate) fn ends_at(dir: &Path, version: u64) -> bool {
+    let log = dir.join(LOG);
+    let is_there = |version: u64| fs::symlink_metadata(log.join(commit_name(version))).is_ok();
+    (1..=2).all(|ahead| version.checked_add(ahead).is_none_or(|next| !is_there(next)))
 }
 
 impl LogFiles {
@@ -149,12 +199,21 @@ impl LogFiles {
                 begun || holds_parquet(dir, DEPTH).map_err(|source| LakeError::Io { table, path: dir.to_owned(), source })?;
             return if rows { Err(damaged(Damage::NoLog { dir: dir.to_owned() })) } else { Ok(None) };
         };
-        let mut files = LogFiles { last, passed: PassedFiles::default(), log, commits, checkpoints, read: Vec::new() };
+        let has_temporary = others.iter().any(|(name, _)| durable::is_temporary(OsStr::new(name)));
+        let passed = PassedFiles::default();
+        let mut files = LogFiles { last, passed, log, commits, has_temporary, checkpoints, read: Vec::new() };
         files.pass_over_checkpoints(unreadable).map_err(damaged)?;
         files.pass_over_last_checkpoint().map_err(damaged)?;
         files.check_row().map_err(damaged)?;
         files.read_commits(table, seen)?;
         Ok(Some(files))
+    }
+
+    /// What there is of the log's earlier versions.
+    pub(crate) fn extent(&self) -> Extent {
+        let checkpoints = self.checkpoints.keys().copied().collect();
+        let oldest = self.commits.first().copied().unwrap_or(self.last);
+        Extent { oldest, checkpoints, has_temporary: self.has_temporary.into() }
     }
 
     /// The versions whose commits are needed beside the newest checkpoint not after a version.
@@ -207,10 +266,6 @@ impl LogFiles {
     }
 
     fn pass_over_last_checkpoint(&mut self) -> Result<(), Damage> {
-        #[derive(Deserialize)]
-        struct Named {
-            version: u64,
-        }
         let file = self.log.join(LAST_CHECKPOINT);
         let Ok(text) = fs::read(&file) else { return Ok(()) };
         // A file that names nothing says nothing: the folder's listing does.
@@ -338,6 +393,8 @@ struct Listed {
 }
 
 fn listed(log: &Path) -> std::io::Result<Listed> {
+    #[cfg(test)]
+    super::listings::count(log);
     let mut listed = Listed::default();
     for entry in fs::read_dir(log)? {
         let entry = entry?;

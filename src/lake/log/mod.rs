@@ -1,9 +1,13 @@
 //! The Delta log of a table: its files as they are on the disk, what its commits say, and the versions that are read from it.
 
 pub(crate) mod actions;
+pub(crate) mod checkpoint;
 pub(crate) mod commit;
 pub(crate) mod delta;
 pub(crate) mod entry;
+pub(crate) mod expiry;
 pub(crate) mod files;
+#[cfg(test)]
+pub(crate) mod listings;
 mod replay;
 mod store;

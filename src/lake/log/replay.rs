@@ -12,8 +12,12 @@ use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, MapArray, RecordBatch, StructArray};
 use arrow::datatypes::{Int32Type, Int64Type};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::reader::ChunkReader;
+use parquet::file::statistics::Statistics;
 use serde::Deserialize;
 
 use super::actions::{Actions, Added, decoded, is_inside};
@@ -30,6 +34,9 @@ const TRANSACTION_RETENTION: &str = "delta.setTransactionRetentionDuration";
 pub(crate) struct Protocol {
     /// The least version of the protocol.
     pub min_reader_version: i32,
+    /// The least version of it that a writer must know; unknown where it is not said.
+    #[serde(default)]
+    pub min_writer_version: Option<i32>,
     /// What is needed beside it; `None` where versions alone say it.
     #[serde(default)]
     pub reader_features: Option<Vec<String>>,
@@ -103,10 +110,34 @@ pub(crate) fn replay(base: &Base<'_>, commits: &[Vec<Actions>]) -> Result<Replay
     }
     match base {
         Base::Nothing => {}
-        Base::Checkpoint(file) => replay.checkpoint(file)?,
+        Base::Checkpoint(file) => replay.checkpoint(File::open(file).map_err(|_| NotReplayed)?)?,
         Base::Version(version) => replay.version(version)?,
     }
     replay.end()
+}
+
+/// Replays a checkpoint that no commit follows.
+///
+/// # Errors
+/// As for [`replay`].
+pub(crate) fn replay_checkpoint(text: Bytes) -> Result<Replayed, NotReplayed> {
+    let mut replay = Replay::default();
+    replay.checkpoint(text)?;
+    replay.end()
+}
+
+/// True for rows of a checkpoint that are all of removed files: there are thousands of them, and no reader needs them.
+pub(crate) fn names_removed_alone(group: &RowGroupMetaData) -> bool {
+    const NEVER_NULL: [[&str; 2]; 5] =
+        [["add", "path"], ["txn", "appId"], ["metaData", "id"], ["protocol", "minReaderVersion"], ["sidecar", "path"]];
+    let rows = u64::try_from(group.num_rows()).ok();
+    let decides = |column: &&ColumnChunkMetaData| {
+        let path = column.column_path().parts();
+        NEVER_NULL.iter().any(|[action, field]| path.len() == 2 && path[0] == *action && path[1] == *field)
+    };
+    let is_null = |column: &ColumnChunkMetaData| column.statistics().and_then(Statistics::null_count_opt) == rows;
+    let deciding: Vec<&ColumnChunkMetaData> = group.columns().iter().filter(decides).collect();
+    !deciding.is_empty() && rows.is_some() && deciding.into_iter().all(is_null)
 }
 
 impl Replay {
@@ -167,14 +198,15 @@ impl Replay {
         Ok(())
     }
 
-    fn checkpoint(&mut self, file: &Path) -> Result<(), NotReplayed> {
-        let opened = File::open(file).map_err(|_| NotReplayed)?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(opened).map_err(|_| NotReplayed)?;
+    fn checkpoint(&mut self, file: impl ChunkReader + 'static) -> Result<(), NotReplayed> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|_| NotReplayed)?;
+        let groups = builder.metadata().row_groups().iter().enumerate().filter(|(_, group)| !names_removed_alone(group));
+        let groups = groups.map(|(at, _)| at).collect();
         let roots = builder.parquet_schema().root_schema().get_fields();
         let wanted = |name: &str| ["protocol", "metaData", "add", "txn", "sidecar"].contains(&name);
         let roots: Vec<usize> = (0..roots.len()).filter(|at| wanted(roots[*at].name())).collect();
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-        for batch in builder.with_projection(mask).build().map_err(|_| NotReplayed)? {
+        for batch in builder.with_projection(mask).with_row_groups(groups).build().map_err(|_| NotReplayed)? {
             self.checkpointed(&batch.map_err(|_| NotReplayed)?)?;
         }
         Ok(())
@@ -192,11 +224,13 @@ impl Replay {
             }
         }
         if let (Some(protocols), None) = (group(batch, "protocol")?, &self.protocol) {
-            let (versions, features) = (column(protocols, "minReaderVersion")?, protocols.column_by_name("readerFeatures"));
+            let version = |name| Ok(column(protocols, name)?.as_primitive_opt::<Int32Type>().ok_or(NotReplayed)?.clone());
+            let (readers, writers) = (version("minReaderVersion")?, version("minWriterVersion")?);
+            let features = protocols.column_by_name("readerFeatures");
             for row in valid(protocols) {
-                let versions = versions.as_primitive_opt::<Int32Type>().ok_or(NotReplayed)?;
                 let reader_features = features.map(|features| list(features, row)).transpose()?.flatten();
-                self.protocol = Some(Protocol { min_reader_version: versions.value(row), reader_features });
+                let min_writer_version = writers.is_valid(row).then(|| writers.value(row));
+                self.protocol = Some(Protocol { min_reader_version: readers.value(row), min_writer_version, reader_features });
             }
         }
         if let (Some(tables), None) = (group(batch, "metaData")?, &self.metadata) {

@@ -42,6 +42,14 @@ impl LakeStore {
         Ok(LakeStore { files: LocalFileSystem::new_with_prefix(folder)?, hidden: Arc::new(hidden) })
     }
 
+    /// Counts a listing, in tests.
+    fn count(&self, _prefix: Option<&Path>) {
+        #[cfg(test)]
+        if let Some(folder) = _prefix.and_then(|prefix| self.files.path_to_filesystem(prefix).ok()) {
+            super::listings::count(&folder);
+        }
+    }
+
     fn in_order(&self, list: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
         let hidden = self.hidden.clone();
         let sorted = async move {
@@ -128,7 +136,8 @@ fn begin(path: &FilePath) -> io::Result<Draft> {
     if let Some(folder) = path.parent() {
         durable::create_folders(folder)?;
     }
-    Draft::create(path)
+    // A log has thousands of files; who lists it sweeps it.
+    Draft::create_unswept(path)
 }
 
 const WRITTEN: PutResult = PutResult { e_tag: None, version: None };
@@ -210,10 +219,12 @@ impl ObjectStore for LakeStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.count(prefix);
         self.in_order(self.files.list(prefix))
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.count(prefix);
         let library = self.files.list_with_offset(prefix, offset);
         let folder = prefix.and_then(|prefix| Some((prefix.clone(), self.files.path_to_filesystem(prefix).ok()?)));
         let after = prefix.and_then(|prefix| offset.as_ref().strip_prefix(prefix.as_ref())?.strip_prefix('/'));
@@ -228,6 +239,7 @@ impl ObjectStore for LakeStore {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.count(prefix);
         let mut list = self.files.list_with_delimiter(prefix).await?;
         list.objects.retain(|meta| !self.hidden.contains(&meta.location));
         list.objects.sort_by(|a, b| a.location.cmp(&b.location));

@@ -24,7 +24,7 @@ use url::Url;
 
 pub(crate) use self::write::{Change, CommitError};
 use super::entry::{FileEntry, rows_of};
-use super::files::{self, LOG, LogFiles, PassedFiles, Stamp, Unreadable};
+use super::files::{self, Extent, LOG, LogFiles, PassedFiles, Stamp, Unreadable};
 use super::replay::{Metadata, Protocol, Replayed};
 use super::store::LakeStore;
 use crate::blocking::run_blocking;
@@ -46,6 +46,10 @@ pub(crate) struct Log {
     state: Arc<OnceCell<Arc<DeltaTableState>>>,
     /// Of the newest version's file: another one means that the folder was replaced.
     stamp: Option<Stamp>,
+    /// Of the file that names the newest checkpoint.
+    hint: Option<Stamp>,
+    /// What there was of earlier versions when the folder was listed.
+    extent: Arc<Extent>,
     passed: Arc<PassedFiles>,
     unreadable: Arc<Unreadable>,
 }
@@ -120,9 +124,14 @@ fn open_store(table: &'static str, dir: &Path, without: &BTreeSet<String>) -> Re
 }
 
 impl View {
-    /// What was replayed of a version; `None` when its columns are such as only the library understands.
-    fn replayed(version: u64, replayed: Replayed) -> Option<Self> {
-        let schema = arrow_schema(&replayed.metadata)?;
+    /// What was replayed of a version that may follow another one; `None` when its columns are such as only the library
+    /// understands.
+    fn replayed(version: u64, replayed: Replayed, before: Option<&View>) -> Option<Self> {
+        let same = before.filter(|before| before.metadata.schema_string == replayed.metadata.schema_string);
+        let schema = match same {
+            Some(before) => before.schema.clone(),
+            None => arrow_schema(&replayed.metadata)?,
+        };
         let Replayed { protocol, metadata, .. } = &replayed;
         let (protocol, metadata) = (protocol.clone(), metadata.clone());
         Some(View { version, protocol, metadata, schema, source: Source::Replay(replayed) })
@@ -137,6 +146,15 @@ impl View {
             schema: state.snapshot().arrow_schema(),
             source: Source::Library(state, OnceLock::new()),
         })
+    }
+
+    /// True for a table whose writers need to know nothing but the rules of a log. Tables of the writer version 2 may forbid that
+    /// rows are removed; later versions and lists of features may ask for anything.
+    fn takes_plain_commits(&self) -> bool {
+        const APPEND_ONLY: &str = "delta.appendOnly";
+        let Protocol { min_reader_version, min_writer_version, reader_features } = &self.protocol;
+        let is_early = *min_reader_version <= 1 && min_writer_version.is_some_and(|version| version <= 2);
+        is_early && reader_features.is_none() && !self.metadata.configuration.contains_key(APPEND_ONLY)
     }
 }
 
@@ -153,14 +171,21 @@ impl Log {
             Source::Library(state, _) => OnceCell::new_with(Some(state.clone())),
             Source::Replay(_) => OnceCell::new(),
         };
-        let (passed, unreadable) = Default::default();
-        Log { table, store, view: Arc::new(view), state: Arc::new(state), stamp, passed, unreadable }
+        let (extent, passed, unreadable) = Default::default();
+        Log { table, store, view: Arc::new(view), state: Arc::new(state), stamp, hint: None, extent, passed, unreadable }
     }
 
     /// The same log at another version.
     fn at(&self, dir: &Path, view: View) -> Self {
-        let (passed, unreadable) = (self.passed.clone(), self.unreadable.clone());
-        Log { passed, unreadable, ..Self::new(self.table, dir, self.store.clone(), view) }
+        let (extent, passed, unreadable) = (self.extent.clone(), self.passed.clone(), self.unreadable.clone());
+        Log { extent, passed, unreadable, hint: self.hint, ..Self::new(self.table, dir, self.store.clone(), view) }
+    }
+
+    /// The log, after a checkpoint of this version was written.
+    fn with_hint_of_its_own(self, dir: &Path) -> Self {
+        // Looked at first: what is named by another one that takes its place later is looked for then.
+        let hint = files::hint(dir);
+        if files::named_checkpoint(dir) == Some(self.view.version) { Log { hint, ..self } } else { self }
     }
 
     fn of_library(table: &'static str, state: DeltaTableState) -> Result<View, LakeError> {
@@ -179,10 +204,12 @@ impl Log {
     /// [`LakeError::Damaged`] when the log is not whole, or data files have none; or the log cannot be read.
     pub(crate) async fn open(table: &'static str, dir: &Path) -> Result<Option<Self>, LakeError> {
         let mut unreadable = Unreadable::new();
+        // Looked at before the folder: a later one is news the next time.
+        let hint = files::hint(dir);
         loop {
             let Some((files, replayed)) = look(table, dir, None, &unreadable).await? else { return Ok(None) };
             let store = open_store(table, dir, &files.passed.names)?;
-            let opened = match replayed.and_then(|replayed| View::replayed(files.last, replayed)) {
+            let opened = match replayed.and_then(|replayed| View::replayed(files.last, replayed, None)) {
                 Some(view) => Ok(view),
                 None => match DeltaTableState::try_new(&store, None).await {
                     Ok(state) => Ok(Self::of_library(table, state)?),
@@ -194,8 +221,9 @@ impl Log {
                     for damage in &files.passed.damage {
                         tracing::warn!(table, "{damage}: it is passed over; {}", damage.advice());
                     }
+                    let extent = Arc::new(files.extent());
                     let (passed, unreadable) = (Arc::new(files.passed), Arc::new(unreadable));
-                    let log = Log { passed, unreadable, ..Self::new(table, dir, store, view) };
+                    let log = Log { extent, passed, unreadable, hint, ..Self::new(table, dir, store, view) };
                     return log.seen_until(files.last, dir).await.map(Some);
                 }
                 Err(e) => diagnosed(table, dir, files, e).await,
@@ -230,7 +258,8 @@ impl Log {
         Ok(self)
     }
 
-    /// The newest version, read incrementally; `None` when the table has been removed.
+    /// The newest version, read incrementally; `None` when the table has been removed. The log's folder, which may have thousands of
+    /// files, is listed only where something is new.
     ///
     /// # Errors
     /// As for [`Log::open`].
@@ -240,22 +269,30 @@ impl Log {
         if self.stamp.is_none() || files::stamp(dir, version) != self.stamp {
             return Self::open(self.table, dir).await;
         }
+        let hint = files::hint(dir);
+        if hint == self.hint && files::ends_at(dir, version) {
+            return Ok(Some(self.clone()));
+        }
         let Some((files, _)) = look(self.table, dir, Some(version), &self.unreadable).await? else { return Ok(None) };
         if files.passed != *self.passed {
             return Self::open(self.table, dir).await;
         }
+        let known = Log { hint, ..self.clone() };
         if files.last == version {
-            return Ok(Some(self.clone()));
+            return Ok(Some(known));
         }
         let newer = match &self.view.source {
-            Source::Replay(base) => files.replayed_after(version, base).and_then(|now| View::replayed(files.last, now)),
+            Source::Replay(base) => {
+                let now = files.replayed_after(version, base);
+                now.and_then(|now| View::replayed(files.last, now, Some(&self.view)))
+            }
             Source::Library(state, _) => {
                 let mut state = state.as_ref().clone();
                 state.update(&self.store, None).await.ok().map(|()| Self::of_library(self.table, state)).transpose()?
             }
         };
         match newer {
-            Some(view) => self.at(dir, view).seen_until(files.last, dir).await.map(Some),
+            Some(view) => known.at(dir, view).seen_until(files.last, dir).await.map(Some),
             None => Self::open(self.table, dir).await,
         }
     }

@@ -1,3 +1,4 @@
+use super::super::{checkpoint, listings};
 use super::*;
 use crate::tables::find;
 use crate::{CompactOptions, Lake, Position, RowBuilder};
@@ -67,4 +68,102 @@ async fn a_replay_says_what_the_library_says() {
         }
     }
     assert!(checkpoints >= 2, "{checkpoints}");
+}
+
+/// The rows of commits that other tests make in one process are counted by their folders.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_listed_once_a_process_however_many_commits_it_makes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (root, def) = (dir.path().canonicalize().expect("a path"), find("CallRecords").expect("a table"));
+    let log = root.join(def.name).join(LOG);
+    let first = Lake::new(&root);
+    for number in 0..25 {
+        land(&first, number).await;
+    }
+    listings::taken(&log);
+    // Another process; the checkpoint of version 39 is among what it writes.
+    let lake = Lake::new(&root);
+    for number in 25..45 {
+        land(&lake, number).await;
+    }
+    lake.merge_small(def, 2, &CompactOptions::default()).await.expect("merged");
+    lake.snapshot(def).await.expect("a snapshot");
+    assert_eq!(listings::taken(&log), 1);
+    assert_eq!(files::named_checkpoint(&root.join(def.name)), Some(39));
+    // What others commit is seen all the same, by looking through the folder again.
+    land(&first, 45).await;
+    listings::taken(&log);
+    let seen = lake.table_version(def).await.expect("a version").expect("a table").version;
+    assert_eq!(seen, first.table_version(def).await.expect("a version").expect("a table").version);
+    assert!((1..=2).contains(&listings::taken(&log)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_of_which_a_commit_went_or_that_was_cleaned_is_looked_through_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (lake, def) = (Lake::new(dir.path()), find("CallRecords").expect("a table"));
+    let table = lake.table_dir(def);
+    land(&lake, 0).await;
+    let before = Log::open(def.name, &table).await.expect("a log").expect("a table");
+    land(&lake, 1).await;
+    land(&lake, 2).await;
+    let commit = |ahead: u64| table.join(LOG).join(files::commit_name(before.view.version + ahead));
+    let (next, aside) = (commit(1), table.join("aside"));
+    std::fs::rename(&next, &aside).expect("moved");
+    let missing = before.refreshed(&table).await;
+    assert!(
+        matches!(&missing, Err(LakeError::Damaged { damage: Damage::MissingCommit { file }, .. }) if *file == next),
+        "{missing:?}"
+    );
+    std::fs::rename(&aside, &next).expect("moved back");
+    // A checkpoint stands for the commits until it, which another writer cleans away.
+    let now = lake.log(def).await.expect("a log").expect("a table");
+    now.checkpoint(&table, 0).await.expect("a checkpoint");
+    (1..=2).for_each(|ahead| std::fs::remove_file(commit(ahead)).expect("removed"));
+    let seen = before.refreshed(&table).await.expect("refreshed").expect("a table");
+    assert_eq!(seen.view.version, now.view.version);
+    assert_eq!(seen.files().len(), now.files().len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_is_made_of_the_one_before_says_what_the_commits_say() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (lake, def) = (Lake::new(dir.path()), find("CallRecords").expect("a table"));
+    let table = lake.table_dir(def);
+    let name = |version: u64| table.join(LOG).join(files::checkpoint_name(version));
+    for number in 0..130 {
+        land(&lake, number).await;
+        lake.merge_small(def, 2, &CompactOptions::default()).await.expect("merged");
+    }
+    let log = lake.log(def).await.expect("a log").expect("a table");
+    let newest = files::named_checkpoint(&table).expect("a checkpoint");
+    assert!(newest >= 119, "{newest}");
+    let told = async || {
+        let state = DeltaTableState::try_new(&log.store, Some(newest)).await.expect("the library reads it");
+        let state = Arc::new(state);
+        let view = View::of_library(state.clone()).expect("a view");
+        let removed: Vec<(String, i64)> = state
+            .all_tombstones(&log.store)
+            .map_ok(|removed| (removed.path().into_owned(), removed.deletion_timestamp().unwrap_or(0)))
+            .try_collect()
+            .await
+            .expect("removed files");
+        let mut streams = Vec::new();
+        for stream in ["s0", "s1", "s2", crate::log::commit::ROWS_TRANSACTION] {
+            streams.push(state.transaction_version(&log.store, stream).await.expect("a transaction"));
+        }
+        let removed: BTreeSet<(String, i64)> = removed.into_iter().collect();
+        (said(&view, &entries(&state, log.partitioning())), removed, streams)
+    };
+    let from_ours = told().await;
+    assert!(from_ours.1.len() > 100, "{} removed files", from_ours.1.len());
+    let first = checkpoint::first_removed(&table, newest, 50).expect("removed files");
+    assert!(first.is_sorted_by_key(|(_, at)| *at) && first.len() == 50, "{first:?}");
+    assert!(first.iter().all(|removed| from_ours.1.contains(removed)));
+    // From the commits alone, as if there had been no checkpoint.
+    for version in (0..=newest).filter(|version| name(*version).exists()) {
+        std::fs::remove_file(name(version)).expect("removed");
+    }
+    std::fs::remove_file(table.join(LOG).join(files::LAST_CHECKPOINT)).expect("removed");
+    assert_eq!(told().await, from_ours);
 }

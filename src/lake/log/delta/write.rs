@@ -1,34 +1,44 @@
 //! What is written to a log: the beginning of a table, commits, columns, checkpoints.
 //!
-//! Commits never use the library's own conflict resolution: it lets two writers replace the same file when one of them
+//! A commit is a file that is made by the number of the version after the one that it is based on. Of tables that need nothing of
+//! their writers, which are all that are made here, it is written without the library's state of the table, which would be read
+//! from the log for each commit. Commits never use the library's own conflict resolution: it lets two writers replace the same file when one of them
 //! only compacts, which would double rows. A commit here succeeds only right after the version that it is based on;
 //! otherwise [`CommitError::Behind`] tells the caller to read again and to decide again.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use arrow::datatypes::{Field, Schema};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
+use deltalake::kernel::transaction::{CommitBuilder, CommitData, CommitProperties, TransactionError};
 use deltalake::kernel::{Action, Add, Metadata, Remove, StructType, Transaction};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError, TableProperty};
 use serde_json::Value;
 
-use super::{Log, delta_error, open_store};
+use super::{Log, Source, View, delta_error, open_store};
 use crate::blocking::run_blocking;
 use crate::error::LakeError;
-use crate::log::commit::{ACTIONS, ATTEMPT, DIGEST, DIVIDED, Digest, VERSION};
-use crate::log::entry::{FileEntry, NewFile};
+use crate::log::checkpoint::{self, NotWritten};
+use crate::log::commit::{self, ACTIONS, ATTEMPT, DIGEST, DIVIDED, Digest, VERSION};
+use crate::log::entry::{FileEntry, NewFile, is_flushed_by_commit};
+use crate::log::expiry::expire;
 use crate::log::files::{self, LOG};
+use crate::log::replay::{Base, Replayed, replay};
 use crate::partition::Partitioning;
 use crate::tables::{EVENT_DATE, EVENT_MONTH, TableDef};
-use kqlake_durable as durable;
+use kqlake_durable::{self as durable, Draft, Unsynced};
 
 /// Commits between two checkpoints of a log.
 const CHECKPOINT_EVERY: u64 = 20;
+
+/// How long a log's files are kept, as tables have it that do not say it (`delta.logRetentionDuration`).
+const RETENTION_MILLIS: i64 = 30 * 24 * 60 * 60 * 1000;
 
 /// Tries to add columns; each lost one means that another writer got through.
 const COLUMN_TRIES: usize = 64;
@@ -48,6 +58,25 @@ pub(crate) struct Change {
     pub transactions: Vec<(String, i64)>,
     /// Facts for the commit's own record; nothing reads them back.
     pub info: Vec<(String, serde_json::Value)>,
+}
+
+/// What a commit's file is made of.
+struct Commit {
+    actions: Vec<Action>,
+    operation: DeltaOperation,
+    /// Facts for the commit's own record.
+    info: HashMap<String, Value>,
+    transactions: Vec<Transaction>,
+}
+
+/// Why it is not known that a commit was made.
+enum Uncommitted {
+    /// What it means is known.
+    Known(CommitError),
+    /// The log's files must say what it means.
+    Delta(DeltaTableError),
+    /// The same.
+    Io(LakeError),
 }
 
 /// Why a commit did not happen, or may not have happened.
@@ -137,11 +166,9 @@ impl Log {
     /// # Errors
     /// [`CommitError::Behind`] when another commit came first.
     pub(crate) async fn commit(&self, change: Change, dir: &Path, now: i64) -> Result<Self, CommitError> {
-        let folders = folders_of(dir, change.add.iter().map(|file| file.path.as_str()));
-        let flushed = run_blocking(self.table, move || folders.iter().try_for_each(|folder| durable::sync_folder(folder))).await;
-        let failed = |source| LakeError::Io { table: self.table, path: dir.to_owned(), source };
-        flushed.and_then(|flushed| flushed.map_err(failed)).map_err(CommitError::Failed)?;
-        let state = self.state(dir).await.map_err(CommitError::Failed)?;
+        let (extent, log) = (self.extent.clone(), dir.join(LOG));
+        run_blocking(self.table, move || extent.sweep(&log)).await.map_err(CommitError::Failed)?;
+        let named = named(dir, &change.add);
         let data_change = change.data_change;
         let operation = if data_change {
             let column = self.partitioning().unwrap_or(Partitioning::Month).column().to_owned();
@@ -156,6 +183,7 @@ impl Log {
         let mut actions: Vec<Action> = Vec::with_capacity(change.add.len() + change.remove.len());
         let mut divided = None;
         if let Some(def) = change.months {
+            let state = self.state(dir).await.map_err(CommitError::Failed)?;
             let (metadata, schema) = self.by_month(state, def).map_err(CommitError::Failed)?;
             digest.divided(EVENT_MONTH, &schema);
             actions.push(Action::Metadata(metadata));
@@ -192,43 +220,93 @@ impl Log {
         let facts =
             [(ACTIONS, count.into()), (VERSION, next.into()), (DIGEST, digest.text().into()), (ATTEMPT, attempt.clone().into())];
         let info = change.info.into_iter().chain(facts.map(|(name, fact)| (name.to_owned(), fact))).chain(divided);
+        let transactions = change.transactions.into_iter();
+        let transactions = transactions.map(|(app, version)| Transaction::new_with_last_update(app, version, Some(now)));
+        let commit = Commit { actions, operation, info: info.collect(), transactions: transactions.collect() };
+        let committed = match &self.view.source {
+            Source::Replay(base) if change.months.is_none() && self.view.takes_plain_commits() => {
+                self.put(commit, base, dir, named).await
+            }
+            _ => {
+                let flushed = run_blocking(self.table, move || durable::sync_together(&named)).await;
+                let failed = |source| LakeError::Io { table: self.table, path: dir.to_owned(), source };
+                flushed.and_then(|flushed| flushed.map_err(failed)).map_err(CommitError::Failed)?;
+                self.commit_by_library(commit, dir).await
+            }
+        };
+        let log = match committed {
+            Ok(view) => self.at(dir, view),
+            Err(Uncommitted::Known(error)) => return Err(error),
+            Err(Uncommitted::Delta(error)) => {
+                let otherwise = match error {
+                    DeltaTableError::Transaction {
+                        source: TransactionError::MaxCommitAttempts(_) | TransactionError::CommitConflict(_),
+                    }
+                    | DeltaTableError::VersionAlreadyExists(_) => CommitError::Behind,
+                    error => CommitError::Failed(delta_error(self.table, dir, error)),
+                };
+                return self.resolved(otherwise, next, attempt, dir).await;
+            }
+            Err(Uncommitted::Io(error)) => return self.resolved(CommitError::Failed(error), next, attempt, dir).await,
+        };
+        if log.view.version % CHECKPOINT_EVERY != CHECKPOINT_EVERY - 1 {
+            return Ok(log);
+        }
+        if let Err(error) = log.checkpoint(dir, now).await {
+            // The log is whole without it; the next one will be tried again.
+            tracing::warn!(table = self.table, %error, "checkpoint not written");
+        }
+        Ok(log.with_hint_of_its_own(dir))
+    }
+
+    /// Writes a commit's file, without asking the library what there is: what it would read again is known. The file is made right
+    /// after this version or not at all, and once what it names is on the disk.
+    async fn put(&self, commit: Commit, base: &Replayed, dir: &Path, named: Vec<Unsynced<'static>>) -> Result<View, Uncommitted> {
+        let Commit { actions, operation, info, transactions } = commit;
+        let (version, table) = (self.view.version + 1, self.table);
+        let failed = |error| Uncommitted::Known(CommitError::Failed(error));
+        let odd = |why: String| failed(LakeError::Log { table, source: why.into() });
+        let text =
+            CommitData::new(actions, operation, info, transactions).get_bytes().map_err(|e| Uncommitted::Delta(e.into()))?;
+        // What its readers will see, before they do.
+        let actions = commit::check(&text, version).map_err(|why| odd(format!("a commit {why}")))?;
+        let now = replay(&Base::Version(base), &[actions]).ok().and_then(|now| View::replayed(version, now, Some(&self.view)));
+        let view = now.ok_or_else(|| odd("a commit could not be read back".to_owned()))?;
+        let path = dir.join(LOG).join(files::commit_name(version));
+        let at = path.clone();
+        let put = move || {
+            let draft = Draft::create_unswept(&at)?;
+            draft.file().write_all(&text)?;
+            draft.publish_new_after(named)
+        };
+        let put = run_blocking(table, put).await.map_err(|e| Uncommitted::Known(CommitError::Unknown(e)))?;
+        put.map(|()| view).map_err(|source| match source.kind() {
+            ErrorKind::AlreadyExists => Uncommitted::Delta(DeltaTableError::VersionAlreadyExists(version)),
+            _ => Uncommitted::Io(LakeError::Io { table, path, source }),
+        })
+    }
+
+    /// Commits by the library, which looks at what the table needs of its writers.
+    async fn commit_by_library(&self, commit: Commit, dir: &Path) -> Result<View, Uncommitted> {
+        let state = self.state(dir).await.map_err(|e| Uncommitted::Known(CommitError::Failed(e)))?;
         // No retries, no checkpoint and no clean-up inside the commit: an error then says something about the commit itself.
         let properties = CommitProperties::default()
             .with_max_retries(0)
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false))
-            .with_metadata(info)
-            .with_application_transactions(
-                change
-                    .transactions
-                    .into_iter()
-                    .map(|(app, version)| Transaction::new_with_last_update(app, version, Some(now)))
-                    .collect(),
-            );
-        let committed = CommitBuilder::from(properties)
-            .with_actions(actions)
-            .build(Some(state.as_ref()), self.store.clone(), operation)
-            .await;
-        match committed {
-            Ok(done) => {
-                let version = done.version();
-                let view = Self::of_library(self.table, done.snapshot()).map_err(CommitError::Unknown)?;
-                let log = self.at(dir, view);
-                if version % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1
-                    && let Err(error) = log.checkpoint(dir).await
-                {
-                    // The log is whole without it; the next one will be tried again.
-                    tracing::warn!(table = self.table, %error, "checkpoint not written");
-                }
-                Ok(log)
-            }
-            Err(error) => self.resolved(error, next, attempt, dir).await,
-        }
+            .with_metadata(commit.info)
+            .with_application_transactions(commit.transactions);
+        let done = CommitBuilder::from(properties)
+            .with_actions(commit.actions)
+            .build(Some(state.as_ref()), self.store.clone(), commit.operation)
+            .await
+            .map_err(Uncommitted::Delta)?;
+        Self::of_library(self.table, done.snapshot()).map_err(|e| Uncommitted::Known(CommitError::Unknown(e)))
     }
 
     /// What an error of a commit means. It does not prove that nothing was written: the commit's file does. Where that is ours,
-    /// it is flushed, and the log is given as if nothing had happened.
-    async fn resolved(&self, error: DeltaTableError, version: u64, attempt: String, dir: &Path) -> Result<Self, CommitError> {
+    /// it is flushed, and the log is given as if nothing had happened; what it means `otherwise` is given where it is not.
+    async fn resolved(&self, otherwise: CommitError, version: u64, attempt: String, dir: &Path) -> Result<Self, CommitError> {
         let log = dir.join(LOG);
         let path = log.join(files::commit_name(version));
         let failed = |source| LakeError::Io { table: self.table, path: path.clone(), source };
@@ -241,20 +319,13 @@ impl Log {
             Ok(ours)
         };
         let looked = run_blocking(self.table, look).await.and_then(|looked| looked.map_err(failed));
-        match (looked.map_err(CommitError::Unknown)?, error) {
-            (true, _) => match self.refreshed(dir).await {
-                Ok(Some(log)) => Ok(log),
-                Ok(None) => Err(CommitError::Unknown(LakeError::Log { table: self.table, source: "the table is gone".into() })),
-                Err(error) => Err(CommitError::Unknown(error)),
-            },
-            (
-                false,
-                DeltaTableError::Transaction {
-                    source: TransactionError::MaxCommitAttempts(_) | TransactionError::CommitConflict(_),
-                }
-                | DeltaTableError::VersionAlreadyExists(_),
-            ) => Err(CommitError::Behind),
-            (false, error) => Err(CommitError::Failed(delta_error(self.table, dir, error))),
+        if !looked.map_err(CommitError::Unknown)? {
+            return Err(otherwise);
+        }
+        match self.refreshed(dir).await {
+            Ok(Some(log)) => Ok(log),
+            Ok(None) => Err(CommitError::Unknown(LakeError::Log { table: self.table, source: "the table is gone".into() })),
+            Err(error) => Err(CommitError::Unknown(error)),
         }
     }
 
@@ -295,15 +366,45 @@ impl Log {
         }
     }
 
-    /// Writes a checkpoint of this version.
+    /// Writes a checkpoint of this version, at an instant in milliseconds since 1970.
     ///
     /// # Errors
     /// It cannot be written; the log is whole without it.
-    pub(crate) async fn checkpoint(&self, dir: &Path) -> Result<(), LakeError> {
+    pub(crate) async fn checkpoint(&self, dir: &Path, now: i64) -> Result<(), LakeError> {
+        let (view, folder) = (self.view.clone(), dir.to_owned());
+        let write = move || match &view.source {
+            Source::Replay(known) if view.takes_plain_commits() => checkpoint::write(&folder, view.version, known, now),
+            _ => Err(NotWritten("the library reads this log".to_owned())),
+        };
+        let Err(NotWritten(why)) = run_blocking(self.table, write).await? else { return Ok(()) };
+        tracing::debug!(table = self.table, why, "the library writes the checkpoint");
         let failed = |e| delta_error(self.table, dir, e);
         let mut table = DeltaTable::new(self.store.clone());
         table.load_version(self.view.version).await.map_err(failed)?;
         deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(failed)
+    }
+
+    /// Files that the newest checkpoint names as removed, so many at most, with the milliseconds since 1970 when they were; the oldest
+    /// first, where the checkpoint was written here. None where there is no checkpoint of one file.
+    ///
+    /// # Errors
+    /// A thread ended before its work did.
+    pub(crate) async fn first_removed(&self, dir: &Path, most: usize) -> Result<Vec<(String, i64)>, LakeError> {
+        let dir = dir.to_owned();
+        let read = move || checkpoint::first_removed(&dir, files::named_checkpoint(&dir)?, most).ok();
+        Ok(run_blocking(self.table, read).await?.unwrap_or_default())
+    }
+
+    /// Deletes some of the log's files that are not needed any more: commits and checkpoints before a checkpoint that is older than
+    /// the log is kept (30 days) at an instant in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// A thread ended before its work did, or a file cannot be deleted.
+    pub(crate) async fn expire(&self, dir: &Path, now: i64) -> Result<usize, LakeError> {
+        let (log, extent) = (dir.join(LOG), self.extent.clone());
+        let before = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now - RETENTION_MILLIS).unwrap_or(0));
+        let failed = |source| LakeError::Io { table: self.table, path: dir.to_owned(), source };
+        run_blocking(self.table, move || expire(&log, &extent, before)).await?.map_err(failed)
     }
 
     /// Deletes log files before the newest checkpoint that are older than the table's log retention (30 days) at an instant in
@@ -312,7 +413,6 @@ impl Log {
     /// # Errors
     /// The log cannot be listed or written.
     pub(crate) async fn clean_log(&self, dir: &Path, now: i64) -> Result<usize, LakeError> {
-        const RETENTION_MILLIS: i64 = 30 * 24 * 60 * 60 * 1000;
         deltalake::checkpoints::cleanup_expired_logs_for(self.view.version, self.store.as_ref(), now - RETENTION_MILLIS, None)
             .await
             .map_err(|e| delta_error(self.table, dir, e))
@@ -324,7 +424,10 @@ fn kernel_fields(table: &'static str, schema: &Schema) -> Result<StructType, Lak
     schema.try_into_kernel().map_err(|e| LakeError::Log { table, source: Box::new(e) })
 }
 
-/// The folders that files are in. Those above were flushed when they were made.
-fn folders_of<'p>(dir: &Path, files: impl Iterator<Item = &'p str>) -> BTreeSet<PathBuf> {
-    files.filter_map(|file| Some(dir.join(file).parent()?.to_owned())).collect()
+/// What must be on the disk before a commit that adds files: those that are not flushed yet, and their names. The folders above were
+/// flushed when they were made.
+fn named(dir: &Path, files: &[NewFile]) -> Vec<Unsynced<'static>> {
+    let folders: BTreeSet<PathBuf> = files.iter().filter_map(|file| Some(dir.join(&file.path).parent()?.to_owned())).collect();
+    let small = files.iter().filter(|file| is_flushed_by_commit(file.size));
+    small.map(|file| Unsynced::Path(dir.join(&file.path))).chain(folders.into_iter().map(Unsynced::Folder)).collect()
 }
