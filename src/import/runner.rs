@@ -443,8 +443,11 @@ impl Run<'_> {
         if !self.landings.failed.contains_key(ledger::TABLE) {
             landed.insert(ledger::TABLE, self.summary.units.len() as u64);
         }
-        for table in EventLog::tables() {
-            match log.land_table(self.lake, table).await {
+        // Side by side: each waits for the disk several times.
+        let [first, second] = EventLog::tables();
+        let (of_first, of_second) = tokio::join!(log.land_table(self.lake, first), log.land_table(self.lake, second));
+        for (table, landed_own) in [(first, of_first), (second, of_second)] {
+            match landed_own {
                 Err(ImportError::Lake(error)) if error.is_of_one_table() => {
                     if self.summary.shortfalls.iter().all(|short| short.table != table) {
                         self.summary.shortfalls.push(Shortfall::of_table(table, &error));
