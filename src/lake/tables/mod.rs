@@ -263,32 +263,41 @@ fn read_identity(text: &'static str) -> Option<Identity> {
     Some(read)
 }
 
+/// A table's first line, without its columns.
+fn read_table(line: &'static str) -> Option<TableDef> {
+    let mut parts = line.split('\t');
+    let (name, time, key, identity, about) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let Identity { span, versions, content, group, tenant } = read_identity(identity)?;
+    let (columns, clustering) = (Vec::with_capacity(COLUMNS_OF_MOST), Vec::new());
+    let key = key.split(',').collect();
+    let def = TableDef { name, about, columns, time, clustering, key, span, versions, content, tenant, group };
+    parts.next().is_none().then_some(def)
+}
+
+/// A column's line. Every query reads all of them, two thousand, so nothing is gathered on the way.
+fn read_column(line: &'static str) -> Option<ColumnDef> {
+    let (name, rest) = line.split_once('\t')?;
+    let (ty, flags) = rest.split_once('\t').unwrap_or((rest, ""));
+    let mut column = ColumnDef { name, ty: Type::parse(ty)?, hidden: false, beside: false, promoted: None };
+    for flag in flags.split(',').filter(|_| !flags.is_empty()) {
+        match flag {
+            "hidden" => column.hidden = true,
+            "beside" => column.beside = true,
+            _ => return None,
+        }
+    }
+    Some(column)
+}
+
+/// Room for the columns of most tables.
+const COLUMNS_OF_MOST: usize = 40;
+
 fn read_built_in() -> Result<BuiltIn, String> {
     let mut tables: Vec<TableDef> = Vec::new();
-    for source in SOURCES {
-        for (line, parts) in lines(source) {
-            match parts.as_slice() {
-                [name, time, key, identity, about] if name.starts_with('@') => {
-                    let Identity { span, versions, content, group, tenant } = read_identity(identity).ok_or(line)?;
-                    let (name, key) = (&name[1..], key.split(',').collect());
-                    let (columns, clustering) = (Vec::new(), Vec::new());
-                    tables.push(TableDef { name, about, columns, time, clustering, key, span, versions, content, tenant, group });
-                }
-                [name, ty] | [name, ty, _] => {
-                    let flags: Vec<&str> = parts.get(2).map_or(Vec::new(), |flags| flags.split(',').collect());
-                    if flags.iter().any(|flag| !["hidden", "beside"].contains(flag)) {
-                        return Err(line.to_owned());
-                    }
-                    tables.last_mut().ok_or(line)?.columns.push(ColumnDef {
-                        name,
-                        ty: Type::parse(ty).ok_or(line)?,
-                        hidden: flags.contains(&"hidden"),
-                        beside: flags.contains(&"beside"),
-                        promoted: None,
-                    });
-                }
-                _ => return Err(line.to_owned()),
-            }
+    for line in SOURCES.iter().flat_map(|source| source.lines()).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        match line.strip_prefix('@') {
+            Some(table) => tables.push(read_table(table).ok_or(line)?),
+            None => tables.last_mut().ok_or(line)?.columns.push(read_column(line).ok_or(line)?),
         }
     }
     let mut since = HashMap::new();
