@@ -55,6 +55,41 @@ fn permissions_that_are_missing_are_named() {
 }
 
 #[test]
+fn what_no_token_tells_is_asked_for() {
+    let of = tenant(|settings| settings.trace_principal_missing = true);
+    let run = of.run(&["doctor", "-f", "csv"]).exits(2);
+    let (status, detail, advice) = finding(&run, "contoso/message_trace");
+    assert_eq!(status, "failed");
+    assert!(detail.contains("8bd644d1") && advice.contains("servicePrincipals"), "{detail} {advice}");
+    // The reporting web service lacks a role of the directory.
+    let of = tenant(|settings| settings.reporting_role_missing = true);
+    finding(&of.run(&["doctor", "-f", "csv"]).exits(0), "contoso/message_trace");
+    of.write("kqlake.toml", &format!("{}\n[tenants.contoso.message_trace]\napi = \"reporting\"\n", of.simulator().toml()));
+    let (status, _, advice) = finding(&of.run(&["doctor", "-f", "csv"]).exits(2), "contoso/message_trace");
+    assert!(status == "failed" && advice.contains("Security Reader"), "{advice}");
+}
+
+#[test]
+fn a_resource_that_refuses_is_a_failure_of_the_configuration() {
+    let of = tenant(|_| {});
+    let toml = of.simulator().toml();
+    let id = toml.split("app_id = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("an id").to_owned();
+    let component = format!("contoso/app_insights/{id}");
+    let asked = |toml: &str| {
+        of.write("kqlake.toml", toml);
+        let run = of.run_with(&["doctor", "-f", "csv"], &[("WRONG_KEY", "canary-wrong")]).exits(2);
+        assert!(!run.out.contains("canary-wrong"));
+        run
+    };
+    let key = format!("app_id = \"{id}\"");
+    let (status, _, advice) =
+        finding(&asked(&toml.replace(&key, &format!("{key}\napi_key = {{ env = \"WRONG_KEY\" }}"))), &component);
+    assert!(status == "failed" && advice.contains("api_key"), "{advice}");
+    let (status, _, advice) = finding(&asked(&toml.replace(&key, &format!("{key}\ntables = [\"nonsense\"]"))), &component);
+    assert!(status == "failed" && advice.contains("names of its tables"), "{advice}");
+}
+
+#[test]
 fn a_wrong_secret_has_the_number_that_is_known_and_keeps_no_other_check() {
     let simulated = tenant(|_| {});
     let run = simulated.run_with(&["doctor", "-f", "csv"], &[(kqlake_simulate::SECRET_VARIABLE, "canary-wrong")]).exits(2);

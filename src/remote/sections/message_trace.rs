@@ -163,11 +163,13 @@ impl Traces {
             due.insert(start);
             start += SLOT;
         }
-        let first = position.until.min(position.slots.keys().next().copied().unwrap_or(i64::MAX));
+        // Of an hour that the service keeps in part, that part is asked for.
+        let known = position.until.min(position.slots.keys().next().copied().unwrap_or(i64::MAX));
+        let first = known.max(earliest_time(&self.set, now));
         let mut units: Vec<ListedUnit> = Vec::new();
         for start in due {
             let slot_end = (start + SLOT).min(end);
-            if slot_end <= start {
+            if slot_end <= start.max(first) {
                 continue;
             }
             // A unit that could not be fetched has the same begin, which is its name, in the next run: units of time that is new do
@@ -451,6 +453,18 @@ mod tests {
         let later = traces.list(serde_json::to_value(begin).ok()).await.unwrap();
         assert_eq!(later.units[0].window.map(|window| window.0), Some(NOW - 11 * DAY + 7));
         assert!(names(&first)[1..].iter().all(|name| names(&later).contains(name)), "{first:?} {later:?}");
+    }
+
+    #[tokio::test]
+    async fn of_an_hour_that_the_service_keeps_in_part_that_part_is_asked_for() {
+        let mut tenant = tenant(&"http://127.0.0.1:9".parse().unwrap());
+        tenant.message_trace.api = TraceApi::Reporting;
+        let traces = Traces::of(&tenant, &world()).unwrap();
+        let open = Slot { read: NOW - DAY, open: true };
+        let begin = SectionCursor { until: NOW, slots: BTreeMap::from([(NOW - 10 * DAY, open)]), ..SectionCursor::default() };
+        let units = traces.list(serde_json::to_value(begin).ok()).await.unwrap().units;
+        let windows: Vec<_> = units.iter().filter_map(|unit| unit.window).collect();
+        assert_eq!(windows, [(NOW - 10 * DAY + 60 * SECOND, NOW - 10 * DAY + HOUR)]);
     }
 
     #[tokio::test]

@@ -248,7 +248,11 @@ impl Slices {
         // A query that takes too long takes as long the next time: it is cut, not tried again.
         let streamed = match self.api.stream(self.request(start, end).once()).await {
             Err(error) if is_too_much(&error) => return Ok(Spooled::TooLarge(error.to_string())),
-            Err(error) if error.is_transient() => self.api.stream(self.request(start, end)).await,
+            Err(error) if error.is_transient() => {
+                // When it may be asked again the service said, or the way there.
+                self.api.pace().sleep(error.retry_after.unwrap_or_default()).await;
+                self.api.stream(self.request(start, end)).await
+            }
             other => other,
         };
         let streamed = match streamed {
