@@ -156,16 +156,20 @@ fn entries_are_read_back_as_they_were_written() {
         ..Entry::default()
     };
     let ledger = find(TABLE).unwrap();
-    let mut builder = kqlake_lake::RowBuilder::new(ledger);
-    entry.to_row(ledger).append_to(&mut builder, "run");
-    let mut known = KnownUnits::default();
-    add(&mut known, &builder.finish().unwrap()).unwrap();
+    let read_back = |entry: &Entry| {
+        let mut builder = kqlake_lake::RowBuilder::new(ledger);
+        entry.to_row(ledger).append_to(&mut builder, "run");
+        let mut known = KnownUnits::default();
+        add(&mut known, &builder.finish().unwrap()).unwrap();
+        known
+    };
+    let known = read_back(&entry);
     let expected = Known {
         hash: "h".into(),
         stamp: Some("s".into()),
-        standpoint: Standpoint::Refused,
+        standpoint: Standpoint::Open,
         state: UnitState::Incomplete.into(),
-        reason: Some("r".into()),
+        reason: None,
         section: Some(Section::Hits),
         bytes: 9,
         refused: 2,
@@ -185,7 +189,11 @@ fn entries_are_read_back_as_they_were_written() {
         is_torn: true,
         is_listing: false,
     };
-    assert_eq!(known.get("u"), Some(&expected));
+    assert_eq!(known.get("u"), Some(&expected), "what a service gave cut off is asked for again");
+    let of_file = Entry { details: Details { source: None, ..entry.details.clone() }, ..entry.clone() };
+    let refused =
+        Known { standpoint: Standpoint::Refused, reason: Some("r".into()), source: None, is_torn: false, ..expected.clone() };
+    assert_eq!(read_back(&of_file).get("u"), Some(&refused));
     let again = known.get("u").unwrap().restamped("u", "t", 8, "next");
     assert_eq!((again.rows, again.refused, again.details.landed), (entry.rows, 2, entry.details.landed));
     assert!(known.get("u").unwrap().lacks("t") && !known.get("u").unwrap().lacks("s"));
