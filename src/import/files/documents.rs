@@ -74,7 +74,7 @@ mod tests {
             self.date_columns(heading)
         }
         fn date_columns(&self, heading: &Heading) -> Result<Vec<usize>, String> {
-            if heading.columns.iter().any(|name| name.contains('}')) {
+            if heading.columns.len() < 2 || heading.columns.iter().any(|name| name.contains('}')) {
                 return Err("unknown".into());
             }
             Ok(heading.columns.iter().position(|name| name == "date").into_iter().collect())
