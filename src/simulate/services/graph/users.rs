@@ -31,11 +31,11 @@ struct Told {
 }
 
 impl Told {
-    /// Notes the people of a list or round that was told to its end.
+    /// Notes the people of a list or round that was told to its end. A round also tells of those who are gone, some of whom came
+    /// after the list.
     fn users(&self, of: &[(Person, State)], now: i64) {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        let present = of.iter().filter(|(_, state)| matches!(state, State::Present { .. }));
-        users.extend(present.map(|(person, _)| format!("{}|{}", person.id, date(now))));
+        users.extend(of.iter().map(|(person, _)| format!("{}|{}", person.id, date(now))));
     }
 }
 
