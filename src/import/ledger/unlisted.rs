@@ -32,6 +32,11 @@ pub(crate) struct Unlisted {
 }
 
 impl Unlisted {
+    fn of(name: &str, known: &Known, outcome: Fate) -> Self {
+        let Known { listed, window, is_stretch, .. } = *known;
+        Unlisted { name: name.to_owned(), listed, window, is_stretch, outcome }
+    }
+
     /// True when it was no unit but a listing that failed.
     pub(crate) fn is_listing(&self) -> bool {
         self.outcome == Fate::ListedAgain
@@ -69,11 +74,7 @@ impl KnownUnits {
     pub(crate) fn listed_again(&self, source: &str, has_listed: impl Fn(&str) -> bool) -> Vec<Unlisted> {
         let is_mine =
             |(name, known): &(&String, &Known)| known.is_missing && known.source.as_deref() == Some(source) && has_listed(name);
-        let again = |(name, known): (&String, &Known)| {
-            let Known { listed, window, is_stretch, .. } = *known;
-            Unlisted { name: name.clone(), listed, window, is_stretch, outcome: Fate::ListedAgain }
-        };
-        self.units.iter().filter(is_mine).map(again).collect()
+        self.units.iter().filter(is_mine).map(|(name, known)| Unlisted::of(name, known, Fate::ListedAgain)).collect()
     }
 
     /// Units of a source that must still be read and that a run, which listed the source to its end and has all of it in the lake,
@@ -102,8 +103,7 @@ impl KnownUnits {
                     Some(window) if is_covered(window) => Fate::Covered,
                     _ => Fate::Lost,
                 };
-                let Known { listed, window, is_stretch, .. } = *known;
-                Unlisted { name: name.clone(), listed, window, is_stretch, outcome }
+                Unlisted::of(name, known, outcome)
             })
             .collect()
     }
