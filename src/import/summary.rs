@@ -161,3 +161,38 @@ pub(crate) fn tell(summary: &ImportSummary, options: &ImportOptions, now: i64) -
     }
     log
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::report;
+
+    fn summary(tables: &[(&'static str, u64, u64)]) -> ImportSummary {
+        let landed = |new, replaced| Landed { new, replaced, ..Landed::default() };
+        let tables = tables.iter().map(|(table, new, replaced)| (*table, landed(*new, *replaced))).collect();
+        ImportSummary { tables, ..ImportSummary::default() }
+    }
+
+    #[test]
+    fn a_run_with_new_or_with_replaced_rows_is_not_quiet() {
+        assert!(summary(&[]).is_quiet() && summary(&[("traces", 0, 0)]).is_quiet());
+        for tables in [[("traces", 1, 0)], [("traces", 0, 1)]] {
+            assert!(!summary(&tables).is_quiet());
+        }
+        assert!(!ImportSummary { stopped: true, ..summary(&[]) }.is_quiet());
+    }
+
+    #[test]
+    fn rows_are_counted_for_the_section_of_their_table_or_for_the_one_that_all_units_are_of() {
+        let summary = ImportSummary {
+            units: vec![UnitReport { section: Some(Section::Audit), ..report("u", UnitState::Done, 0) }],
+            ..summary(&[("AuditRecords", 2, 1), ("traces", 5, 0)])
+        };
+        let of = |whole| {
+            let found = sections(&summary, whole);
+            found.iter().map(|report| (report.section, report.new, report.replaced)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(None), [(Section::Audit, 2, 1)]);
+        assert_eq!(of(Some(Section::Audit)), [(Section::Audit, 7, 1)]);
+    }
+}

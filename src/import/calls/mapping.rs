@@ -323,4 +323,15 @@ mod tests {
         assert!(Calls::is_session(&members) && !Calls::is_record(&members));
         assert_eq!(Calls::default().session(&members, "c1").unwrap()[0].get("callId"), &Cell::text("c1"));
     }
+
+    #[test]
+    fn what_has_an_id_is_no_call_without_a_start_and_what_calls_have() {
+        let is_record = |text: &str| Calls::is_record(&Members::parse(text).unwrap());
+        let whole = r#"{"id":"c1","startDateTime":"2026-01-06T12:30:39Z","version":1,"organizer":{}}"#;
+        assert!(is_record(whole));
+        for name in ["id", "startDateTime", "version", "organizer"] {
+            let without = whole.replace(&format!("\"{name}\""), "\"other\"");
+            assert!(without != whole && !is_record(&without), "{without}");
+        }
+    }
 }

@@ -211,3 +211,24 @@ fn could_be_heading(record: &CsvRecord) -> bool {
     let named = fields().take_while(|field| is_name(field)).count();
     named > 0 && fields().skip(named).all(<[u8]>::is_empty)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_names_alone_could_be_a_heading() {
+        let could_be = |line: &str| {
+            let mut record = CsvRecord::default();
+            let read = CsvReader::new(b',', 1000).read(&mut ByteStream::new(line.as_bytes()), &mut record);
+            assert_eq!(read, CsvRead::Record, "{line}");
+            could_be_heading(&record)
+        };
+        for line in ["timestamp,message", "_time", "Änderung,Größe", "\u{feff}name, other", "name,,", " name"] {
+            assert!(could_be(line), "{line}");
+        }
+        for line in [",", ",name", "name,,other", "2026-01-05,name", "name,1", "-", &"n".repeat(101)] {
+            assert!(!could_be(line), "{line}");
+        }
+    }
+}

@@ -299,4 +299,13 @@ mod tests {
         );
         assert_eq!(ObjectKind::of(&Members::parse(r#"{"id":"x","name":"y"}"#).unwrap(), None), None);
     }
+
+    #[test]
+    fn roles_alone_make_no_member() {
+        let kind = |text: &str| ObjectKind::of(&Members::parse(text).unwrap(), None);
+        assert_eq!(kind(r#"{"id":"m","roles":[],"userId":"u"}"#), Some(ObjectKind::Member));
+        assert_eq!(kind(r#"{"id":"u","roles":[],"userPrincipalName":"amy@x"}"#), Some(ObjectKind::User));
+        assert_eq!(kind(r#"{"id":"u","userId":"u","userPrincipalName":"amy@x"}"#), Some(ObjectKind::User));
+        assert_eq!(kind(r#"{"id":"x","roles":[]}"#), None);
+    }
 }

@@ -490,4 +490,19 @@ mod tests {
             trace(r#"{"id":"x","recipientAddress":"b@c","receivedDateTime":"2026-01-05T00:10:13Z","status":"someNewStatus"}"#);
         assert_eq!((odd.get("status"), odd.get("statusRank")), (&Cell::text("someNewStatus"), &Cell::Int(0)));
     }
+
+    #[test]
+    fn a_record_is_a_trace_by_its_recipient_a_time_and_what_became_of_it() {
+        let is_trace = |text: &str| Traces::is_trace(&Members::parse(text).unwrap());
+        assert!(is_trace(r#"{"recipientAddress":"a@x","Received":"2026-01-05T00:10:13","MessageTraceId":"1"}"#));
+        assert!(is_trace(r#"{"recipientAddress":"a@x","receivedDateTime":"2026-01-05T00:10:13","status":"failed"}"#));
+        for less in [
+            r#"{"recipientAddress":"a@x"}"#,
+            r#"{"recipientAddress":"a@x","status":"failed","id":"1"}"#,
+            r#"{"recipientAddress":"a@x","receivedDateTime":"2026-01-05T00:10:13"}"#,
+            r#"{"receivedDateTime":"2026-01-05T00:10:13","status":"failed","id":"1"}"#,
+        ] {
+            assert!(!is_trace(less), "{less}");
+        }
+    }
 }
