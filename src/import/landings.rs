@@ -31,6 +31,8 @@ const BUFFERED_BESIDE: usize = 32 << 20;
 const BUFFER: RangeInclusive<usize> = 12 << 20..=32 << 20;
 /// The part of the memory limit that one may buffer so.
 const BUFFER_PART: usize = 32;
+/// Threads that encode the rows of a table, at most: each has a page of a column, and what it is compressed with.
+const MOST_THREADS: usize = 8;
 /// Tables that are open at once.
 const OPEN_TABLES: usize = 128;
 /// Rows of batches that are put together before a landing takes them: files of a few records give batches of a few rows.
@@ -50,6 +52,8 @@ pub(crate) struct Landings<'l> {
     buffered: usize,
     /// Bytes that a landing buffers before it sorts and writes them.
     buffer: usize,
+    /// Threads that encode the rows of one, at most.
+    threads: usize,
     /// Rows of a table after which everything is committed.
     commit_rows: u64,
     /// The table whose rows may be being sorted and written: one at a time, since that takes memory.
@@ -83,10 +87,17 @@ impl Open {
 
 impl<'l> Landings<'l> {
     /// No landing yet. `failed` are tables that are known to take no rows.
-    pub(crate) fn new(lake: &'l Lake, import_id: &'l str, memory: usize, failed: BTreeMap<&'static str, LakeError>) -> Self {
+    pub(crate) fn new(
+        lake: &'l Lake,
+        import_id: &'l str,
+        memory: usize,
+        threads: usize,
+        failed: BTreeMap<&'static str, LakeError>,
+    ) -> Self {
         Landings {
             lake,
             import_id,
+            threads: threads.min(MOST_THREADS),
             buffered: BUFFERED.min(memory / BUFFERED_PART),
             buffer: (memory / BUFFER_PART).clamp(*BUFFER.start(), *BUFFER.end()),
             commit_rows: (memory / COMMIT_ROW_BYTES).clamp(*COMMIT_ROWS.start(), *COMMIT_ROWS.end()) as u64,
@@ -156,7 +167,7 @@ impl<'l> Landings<'l> {
 
     async fn write_open(&mut self, table: &'static TableDef, batch: RecordBatch, origin: Origin) -> Result<(), ImportError> {
         if !self.open.contains_key(table.name) {
-            let landing = self.lake.land(table).await?.with_buffer(self.buffer);
+            let landing = self.lake.land(table).await?.with_buffer(self.buffer).with_threads(self.threads);
             let open = Open { landing, rows: 0, small: Vec::new(), small_rows: 0, small_bytes: 0 };
             self.open.insert(table.name, open);
         }

@@ -47,7 +47,7 @@ pub struct ImportOptions {
     pub memory: usize,
     /// Where temporary files go; the system's folder for them when not set.
     pub spill_dir: Option<PathBuf>,
-    /// Threads that read.
+    /// Threads that read, and threads that encode what is written, at most.
     pub threads: usize,
     /// After so long without anything new what came is committed: it may be minutes until a service takes the next request.
     pub idle: Duration,

@@ -63,7 +63,7 @@ pub(crate) async fn run(
         lake,
         sources,
         options,
-        landings: Landings::new(lake, &import_id, options.memory, failed),
+        landings: Landings::new(lake, &import_id, options.memory, options.threads, failed),
         known,
         summary,
         pending: Vec::new(),

@@ -69,6 +69,11 @@ impl OrderCheck {
         Ok(())
     }
 
+    /// Takes rows of which is known whether they are in order, all of a file.
+    pub(crate) fn take_known(&mut self, holds: bool) {
+        self.holds &= holds;
+    }
+
     /// True when all rows came in order.
     pub(crate) fn holds(&self) -> bool {
         self.holds

@@ -1,26 +1,29 @@
 //! Rows on their way into files: with their promoted columns, divided by partition and brought into the order of files.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
-use arrow::compute::{cast, interleave_record_batch};
+use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
+use arrow::compute::{cast, interleave, interleave_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::row::Rows;
+use parquet::errors::ParquetError;
 
+use super::columns::{FileColumns, TakePiece};
 use super::file::CHUNK_ROWS;
 use super::layout::Layout;
 use super::nulls::{Nulls, some};
 use super::order::RowOrder;
 use super::promote::{Promoter, Promotion};
-use super::writer::{Effort, FileWriter};
+use super::writer::{Effort, FileWriter, KnownRows};
 use crate::day::day_of;
 use crate::error::LakeError;
 use crate::log::entry::NewFile;
 use crate::partition::Partition;
 
-/// Rows that are brought into order and encoded at a time: few enough to stay near the processor.
+/// Rows of which a column, or all, are brought into order and encoded at a time: few enough to stay near the processor.
 const GATHERED_ROWS: usize = CHUNK_ROWS / 4;
 /// Bytes of text a row from which on a column is brought into order without its texts being copied. A view of a text takes 16
 /// bytes, in a row without a text as well.
@@ -74,7 +77,8 @@ pub fn bytes_of_rows(rows: &RecordBatch) -> usize {
 
 /// Bytes of an array's values.
 fn bytes_of(column: &ArrayRef) -> usize {
-    column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+    let texts = column.as_string_view_opt().map_or(0, |views| views.lengths().map(|length| length as usize).sum());
+    texts + column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
 }
 
 /// The schema of rows of which columns of long texts are views, but for those that rows are ordered by.
@@ -91,6 +95,43 @@ fn with_views(layout: &Layout, rows: &[Prepared]) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
+/// Rows by position, as the columns of a file.
+struct PickedColumns<'p> {
+    rows: &'p FileRows,
+    picks: &'p [(usize, usize)],
+    /// The first of the rows.
+    first: &'p RecordBatch,
+}
+
+impl FileColumns for PickedColumns<'_> {
+    fn rows(&self) -> usize {
+        self.picks.len()
+    }
+
+    fn bytes(&self) -> &[usize] {
+        &self.rows.bytes
+    }
+
+    fn pieces(&self, column: usize, rows: Range<usize>, take: &mut TakePiece<'_>) -> Result<(), ParquetError> {
+        let values: Vec<&dyn Array> = self.rows.some.iter().map(|batch| batch.column(column).as_ref()).collect();
+        let mut rows = rows;
+        if rows.start == 0 {
+            take(self.first.column(column))?;
+            rows.start = self.first.num_rows();
+        }
+        for picks in self.picks[rows].chunks(GATHERED_ROWS) {
+            let (batch, first) = picks[0];
+            // Neighbours in one batch are not copied.
+            let are_neighbours = picks.iter().enumerate().all(|(n, pick)| *pick == (batch, first + n));
+            take(&match are_neighbours {
+                true => values[batch].slice(first, picks.len()),
+                false => interleave(&values, picks)?,
+            })?;
+        }
+        Ok(())
+    }
+}
+
 /// Batches of all file columns, with what is known of them.
 #[derive(Debug)]
 pub(crate) struct FileRows {
@@ -105,6 +146,8 @@ pub(crate) struct FileRows {
     keys: Vec<Rows>,
     /// The columns that have a value in some row, and the time.
     columns: Vec<bool>,
+    /// Bytes of the values of each of these.
+    bytes: Vec<usize>,
 }
 
 impl FileRows {
@@ -125,6 +168,8 @@ impl FileRows {
             complete.push(whole.clone());
         }
         let arrow = |source| LakeError::Arrow { table: layout.def.name, source };
+        let bytes = |at: usize| prepared.iter().map(|rows| bytes_of(rows.batch.column(at))).sum();
+        let bytes = (0..columns.len()).filter(|at| columns[*at]).map(bytes).collect();
         let schema = with_views(layout, prepared);
         let form = |rows: &Prepared| {
             let columns = rows.batch.columns().iter().zip(schema.fields());
@@ -135,7 +180,7 @@ impl FileRows {
         };
         let batches: Vec<RecordBatch> = prepared.iter().map(form).collect::<Result<_, _>>().map_err(arrow)?;
         let some = batches.iter().map(|batch| some(batch, &columns)).collect::<Result<_, _>>().map_err(arrow)?;
-        Ok(FileRows { layout: layout.clone(), batches, schema, some, complete, keys, columns })
+        Ok(FileRows { layout: layout.clone(), batches, schema, some, complete, keys, columns, bytes })
     }
 
     /// Divides picked rows by partition, those of each in the order of files; rows that are equal in it keep theirs.
@@ -148,11 +193,7 @@ impl FileRows {
             let reason = format!("a {} lies outside the years 1 to 9999", layout.def.time);
             LakeError::Shape { table: layout.def.name, reason }
         };
-        let times: Vec<&[i64]> = self
-            .batches
-            .iter()
-            .map(|b| b.column(layout.time).as_primitive::<TimestampMicrosecondType>().values().as_ref())
-            .collect();
+        let times = self.times();
         let mut partitions: BTreeMap<Partition, Picks> = BTreeMap::new();
         // Rows of one day mostly follow one another.
         for some in picks.chunk_by(|a, b| day_of(times[a.0][a.1]) == day_of(times[b.0][b.1])) {
@@ -166,20 +207,49 @@ impl FileRows {
         Ok(partitions)
     }
 
-    /// Writes sorted rows of one partition into a new file.
+    /// Writes sorted rows of one partition into a new file, with so many threads at most.
     ///
     /// # Errors
     /// The disk refuses; no half file stays.
-    pub(crate) fn write(&self, dir: &Path, partition: Partition, picks: &[(usize, usize)]) -> Result<NewFile, LakeError> {
-        let mut file = FileWriter::create(&self.layout, dir, partition, &self.columns, Effort::Landing)?;
-        let mut nulls = Nulls::default();
-        for chunk in picks.chunks(GATHERED_ROWS) {
-            if let Err(e) = self.gather(chunk, &mut nulls).and_then(|(rows, complete)| file.write_promoted(&rows, &complete)) {
-                file.abandon();
-                return Err(e);
-            }
+    pub(crate) fn write(
+        &self,
+        dir: &Path,
+        partition: Partition,
+        picks: &[(usize, usize)],
+        threads: usize,
+    ) -> Result<NewFile, LakeError> {
+        let arrow = |source| LakeError::Arrow { table: self.layout.def.name, source };
+        let some: Vec<&RecordBatch> = self.some.iter().collect();
+        let first = interleave_record_batch(&some, &picks[..picks.len().min(GATHERED_ROWS)]).map_err(arrow)?;
+        let file = FileWriter::create(&self.layout, dir, partition, &self.columns, Effort::Landing)?;
+        let columns = PickedColumns { rows: self, picks, first: &first };
+        file.finish_with(&columns, &first, self.known(picks), threads)
+    }
+
+    /// What is known of picked rows.
+    fn known(&self, picks: &[(usize, usize)]) -> KnownRows {
+        let times = self.times();
+        let time = |pick: &(usize, usize)| times[pick.0][pick.1];
+        let key = |pick: &(usize, usize)| self.keys[pick.0].row(pick.1);
+        let mut is_picked = vec![false; self.batches.len()];
+        picks.iter().for_each(|(batch, _)| is_picked[*batch] = true);
+        let mut picked = self.complete.iter().zip(is_picked).filter(|(_, is_picked)| *is_picked).map(|(complete, _)| complete);
+        let mut complete = picked.next().cloned().unwrap_or_default();
+        for batch in picked {
+            complete.iter_mut().zip(batch).for_each(|(all, this)| *all &= this);
         }
-        file.finish()
+        KnownRows {
+            times: (picks.iter().map(time).min().unwrap_or(i64::MAX), picks.iter().map(time).max().unwrap_or(i64::MIN)),
+            is_by_time: picks.is_sorted_by_key(time),
+            is_in_order: picks.is_sorted_by(|a, b| key(a) <= key(b)),
+            complete,
+        }
+    }
+
+    /// The times of all rows, by batch.
+    fn times(&self) -> Vec<&[i64]> {
+        let times = self.batches.iter().map(|batch| batch.column(self.layout.time).as_primitive::<TimestampMicrosecondType>());
+        times.map(|times| times.values().as_ref()).collect()
     }
 
     /// Writes sorted rows of all partitions into one temporary file.

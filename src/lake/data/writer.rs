@@ -17,6 +17,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 use serde_json::{Map, Value, json};
 
+use super::columns::{FileColumns, encode};
 use super::file::CHUNK_ROWS;
 use super::layout::{Layout, Source, TAG_CLUSTERED_BY, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME, promoted_tag};
 use super::order::OrderCheck;
@@ -43,6 +44,19 @@ pub(crate) enum Effort {
     Copy,
     /// Rows that are read once more, and then written again.
     Run,
+}
+
+/// What is known of the rows of a file before they are encoded.
+#[derive(Debug)]
+pub(crate) struct KnownRows {
+    /// The least and greatest time, in microseconds since 1970.
+    pub times: (i64, i64),
+    /// True when they lie by time.
+    pub is_by_time: bool,
+    /// True when they lie in the order of files.
+    pub is_in_order: bool,
+    /// Whether each promoted column alone can answer for them.
+    pub complete: Vec<bool>,
 }
 
 /// One file in the making. Rows should come in the order of files; the file is tagged as sorted only as far as they did.
@@ -226,19 +240,57 @@ impl FileWriter {
     fn writer(&mut self, first: &RecordBatch) -> Result<&mut ArrowWriter<BufWriter<File>>, LakeError> {
         let writer = match self.writer.take() {
             Some(writer) => writer,
-            None => {
-                let table = self.layout.def.name;
-                let options = ArrowWriterOptions::new()
-                    .with_properties(encoding::properties(self.layout.def, first, self.effort)?)
-                    // The Parquet types say it all; hundreds of field descriptions in every footer would not be read by anyone.
-                    .with_skip_arrow_metadata(true);
-                let io = |source| LakeError::Io { table, path: self.path.clone(), source };
-                let out = BufWriter::with_capacity(1 << 16, self.file.try_clone().map_err(io)?);
-                ArrowWriter::try_new_with_options(out, first.schema(), options)
-                    .map_err(|e| LakeError::from_parquet(table, self.path.clone(), e))?
-            }
+            None => self.encoder(first)?,
         };
         Ok(self.writer.insert(writer))
+    }
+
+    fn encoder(&self, first: &RecordBatch) -> Result<ArrowWriter<BufWriter<File>>, LakeError> {
+        let table = self.layout.def.name;
+        let options = ArrowWriterOptions::new()
+            .with_properties(encoding::properties(self.layout.def, first, self.effort)?)
+            // The Parquet types say it all; hundreds of field descriptions in every footer would not be read by anyone.
+            .with_skip_arrow_metadata(true);
+        let io = |source| LakeError::Io { table, path: self.path.clone(), source };
+        let out = BufWriter::with_capacity(1 << 16, self.file.try_clone().map_err(io)?);
+        ArrowWriter::try_new_with_options(out, first.schema(), options)
+            .map_err(|e| LakeError::from_parquet(table, self.path.clone(), e))
+    }
+
+    /// Writes and ends a file of rows that are all there, with so many threads at most. Of its rows the first ones are given, which
+    /// show how values are best encoded, with what is known of all.
+    ///
+    /// # Errors
+    /// The disk refuses; the file is deleted then, as far as that is possible.
+    pub(crate) fn finish_with(
+        mut self,
+        rows: &dyn FileColumns,
+        first: &RecordBatch,
+        known: KnownRows,
+        threads: usize,
+    ) -> Result<NewFile, LakeError> {
+        self.rows = rows.rows() as u64;
+        (self.first, self.last) = known.times;
+        self.sorted = known.is_by_time;
+        self.order.take_known(known.is_in_order);
+        self.complete = known.complete;
+        match self.encode(rows, first, threads).and_then(|metadata| Ok((metadata, self.seal()?))) {
+            Ok((metadata, found)) => Ok(self.describe(&metadata, &found)),
+            Err(e) => {
+                self.abandon();
+                Err(e)
+            }
+        }
+    }
+
+    fn encode(&mut self, rows: &dyn FileColumns, first: &RecordBatch, threads: usize) -> Result<ParquetMetaData, LakeError> {
+        let encoded = self.encoder(first)?.into_serialized_writer().and_then(|(mut file, encoders)| {
+            encode(&mut file, &encoders, first.schema_ref(), rows, threads)?;
+            let metadata = file.finish()?;
+            file.inner_mut().flush()?;
+            Ok(metadata)
+        });
+        encoded.map_err(|e| LakeError::from_parquet(self.layout.def.name, self.path.clone(), e))
     }
 
     /// Bytes of the row groups that are complete.
@@ -272,20 +324,26 @@ impl FileWriter {
         let writer = self.writer(&RecordBatch::new_empty(self.schema.clone()))?;
         let metadata = writer.finish().map_err(|e| LakeError::from_parquet(table, at.clone(), e))?;
         writer.inner_mut().flush().map_err(io)?;
-        let file = &self.file;
+        Ok((metadata, self.seal()?))
+    }
+
+    /// Flushes a file that is encoded where its commit does not, and gives it its name.
+    fn seal(&mut self) -> Result<std::fs::Metadata, LakeError> {
+        let (table, at) = (self.layout.def.name, self.path.clone());
+        let io = |source| LakeError::Io { table, path: at.clone(), source };
+        let found = self.file.metadata().map_err(io)?;
         if self.effort == Effort::Run {
-            return Ok((metadata, file.metadata().map_err(io)?));
+            return Ok(found);
         }
         // The log must not name a file that a power cut could take back.
-        let found = file.metadata().map_err(io)?;
         if !is_flushed_by_commit(found.len()) {
-            durable::sync_file(file).map_err(io)?;
+            durable::sync_file(&self.file).map_err(io)?;
         }
         let path = self.dir.join(&self.relative);
         std::fs::rename(&self.path, &path).map_err(io)?;
         // Its name is flushed by the commit, once for all files of a folder.
         self.path = path;
-        Ok((metadata, found))
+        Ok(found)
     }
 
     fn describe(&self, metadata: &ParquetMetaData, found: &std::fs::Metadata) -> NewFile {

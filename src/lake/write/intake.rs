@@ -232,7 +232,7 @@ impl Intake {
     }
 
     /// Sorts core rows, leaves out those that are there already, and writes one file a partition, or a run where more rows may
-    /// come; the `last` rows are followed by the merging of runs.
+    /// come; the `last` rows are followed by the merging of runs. Files are encoded by so many threads at most.
     ///
     /// # Errors
     /// A row has no key, or the disk refuses.
@@ -244,6 +244,7 @@ impl Intake {
         log: &Log,
         buffered: &Buffered,
         last: bool,
+        threads: usize,
     ) -> Result<(), LakeError> {
         let mut fresh = Fresh::new(layout, buffered)?;
         fresh.deduplicate(&mut self.duplicates);
@@ -253,7 +254,7 @@ impl Intake {
         if layout.def.content.is_some() {
             self.pair(&mut fresh, &alike);
         }
-        self.write_rows(layout, dir, lake, &fresh, last)?;
+        self.write_rows(layout, dir, lake, &fresh, last, threads)?;
         if !last {
             return Ok(());
         }

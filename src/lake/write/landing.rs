@@ -71,6 +71,8 @@ pub struct Landing {
     buffer: Buffered,
     /// Bytes that are buffered before they are written.
     most_buffered: usize,
+    /// Threads that encode rows, at most.
+    threads: usize,
     buffered_bytes: usize,
     buffered_rows: usize,
     /// Rows that are being written: the task that does it has the intake meanwhile.
@@ -95,6 +97,7 @@ impl Landing {
             promoter: None,
             buffer: Buffered::default(),
             most_buffered: BUFFER_BYTES,
+            threads: 1,
             buffered_bytes: 0,
             buffered_rows: 0,
             writing: None,
@@ -109,6 +112,12 @@ impl Landing {
     #[must_use]
     pub fn with_buffer(self, bytes: usize) -> Self {
         Landing { most_buffered: bytes, ..self }
+    }
+
+    /// The same, whose files are encoded by so many threads at most.
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> Self {
+        Landing { threads, ..self }
     }
 
     /// True when a batch may fill the buffer.
@@ -185,8 +194,9 @@ impl Landing {
         (self.buffered_bytes, self.buffered_rows) = (0, 0);
         let mut intake = std::mem::take(&mut self.intake);
         let (layout, dir, lake, log) = (self.layout.clone(), self.dir.clone(), self.lake.clone(), self.log.clone());
+        let threads = self.threads;
         let work = move || {
-            let done = intake.write(&layout, &dir, &lake, &log, &buffered, last);
+            let done = intake.write(&layout, &dir, &lake, &log, &buffered, last, threads);
             (intake, done)
         };
         self.writing = Some(tokio::task::spawn_blocking(work));

@@ -96,7 +96,7 @@ fn fold(layout: &Arc<Layout>, dir: &Path, files: &[&(&FileEntry, KeySet)]) -> Re
         prepared.iter().enumerate().flat_map(|(at, batch)| (0..batch.core.num_rows()).map(move |row| (at, row))).collect();
     let mut done = Vec::new();
     for (partition, picks) in rows.sorted(&picks)? {
-        match rows.write(dir, partition, &picks) {
+        match rows.write(dir, partition, &picks, 1) {
             Ok(file) => done.push(file),
             Err(error) => {
                 delete(dir, &done);

@@ -14,12 +14,13 @@ use parquet::schema::types::ColumnPath;
 use xxhash_rust::xxh64::xxh64;
 
 use super::Effort;
+use crate::data::columns::ROW_GROUP_ROWS;
 use crate::error::LakeError;
 use crate::tables::{KeySpan, TableDef};
 use kqlake_value::Type;
+use kqlake_value::hashed::BuildKeyHasher;
+use kqlake_value::splitmix64::spread;
 
-/// Rows of a row group: what is read together, and skipped by its bounds alone.
-const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// Bytes of a row group: it is in memory until it is written.
 const ROW_GROUP_BYTES: usize = 64 << 20;
 /// Rows of a page: what is skipped inside a row group, so that a day of one event is found in a month of it.
@@ -137,10 +138,10 @@ fn seen(values: &dyn Array) -> Seen {
     if let Some(texts) = values.as_string_view_opt() {
         return seen_texts(|| texts.iter().flatten());
     }
-    let numbers =
-        values.as_primitive_opt::<Int64Type>().map(|numbers| are_distinct(numbers.iter().flatten().map(i64::cast_unsigned)));
+    let hash = |number: i64| spread(number.cast_unsigned());
+    let numbers = values.as_primitive_opt::<Int64Type>().map(|numbers| are_distinct(numbers.iter().flatten().map(hash)));
     let times = values.as_primitive_opt::<TimestampMicrosecondType>();
-    let times = times.map(|times| are_distinct(times.iter().flatten().map(i64::cast_unsigned)));
+    let times = times.map(|times| are_distinct(times.iter().flatten().map(hash)));
     Seen { is_distinct: numbers.or(times).unwrap_or(false), is_short: true }
 }
 
@@ -150,10 +151,10 @@ fn seen_texts<'a, I: Iterator<Item = &'a str>>(texts: impl Fn() -> I) -> Seen {
     Seen { is_distinct, is_short: bytes <= ID_BYTES * count.max(1) }
 }
 
-/// True when nineteen of twenty values are new ones: a dictionary would hold nearly all of them, and say each again. What repeats
-/// itself more than that does so the more, the more rows there are.
+/// True when nineteen of twenty values, by their hashes, are new ones: a dictionary would hold nearly all of them, and say each
+/// again. What repeats itself more than that does so the more, the more rows there are.
 fn are_distinct(values: impl Iterator<Item = u64>) -> bool {
-    let (mut all, mut found) = (0_usize, HashSet::new());
+    let (mut all, mut found) = (0_usize, HashSet::<u64, BuildKeyHasher>::default());
     for value in values {
         all += 1;
         found.insert(value);

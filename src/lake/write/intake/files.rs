@@ -32,6 +32,7 @@ impl Intake {
         lake: &Lake,
         fresh: &Fresh<'_>,
         last: bool,
+        threads: usize,
     ) -> Result<(), LakeError> {
         let picks = fresh.picks();
         if picks.is_empty() {
@@ -45,7 +46,7 @@ impl Intake {
         let (many, few): (BTreeMap<_, _>, BTreeMap<_, _>) =
             rows.sorted(&picks)?.into_iter().partition(|(partition, some)| at_once(partition, some));
         for (partition, picks) in many {
-            let file = rows.write(dir, partition, &picks)?;
+            let file = rows.write(dir, partition, &picks, threads)?;
             *self.direct.entry(partition).or_default() += 1;
             self.take_file(fresh, file, picks.iter(), false);
             lake.fault().pass(Step::FileWritten)?;
