@@ -196,12 +196,14 @@ fn find_device(agent: &str) -> (String, &'static str, String) {
             .skip_while(|part| !part.starts_with("Android"))
             .nth(1)
             .map(|part| part.split(" Build/").next().unwrap_or(part))
-            .filter(|model| model.len() > 1);
+            .filter(|model| model.len() > 1 && !model.starts_with("rv:"));
         return match model {
+            // Firefox names no model: `(Android 9; Mobile; rv:68.0)`.
+            Some("Tablet") => ("Generic Tablet".to_owned(), "Generic", "Tablet".to_owned()),
+            Some("Mobile") | None => ("Generic Smartphone".to_owned(), "Generic", "Smartphone".to_owned()),
             Some(model) if model.starts_with("SM-") => (format!("Samsung {model}"), "Samsung", model.to_owned()),
             Some(model) if model.starts_with("Pixel") => (model.to_owned(), "Google", model.to_owned()),
             Some(model) => (model.to_owned(), "Generic_Android", model.to_owned()),
-            None => ("Generic Smartphone".to_owned(), "Generic", "Smartphone".to_owned()),
         };
     }
     // `Nokia` and a model such as `N81`, maybe with a variant: `N81-3`.
@@ -271,5 +273,22 @@ mod tests {
         }
         let only = parse_user_agent(&[ValueRef::String("curl/7.58.0"), ValueRef::Dynamic(r#"["OS"]"#)]);
         assert_eq!(crate::functions::kernels::text_of(&only).matches("Family").count(), 1);
+    }
+
+    #[test]
+    fn models_and_browsers_of_the_catalog() {
+        for (agent, family, expected) in [
+            ("(Linux; Android 13; Pixel 7 Build/TQ1A) Chrome/112.0.1 Mobile", "Chrome Mobile", ["Pixel 7", "Google", "Pixel 7"]),
+            ("(Linux; Android 11; M2101K6G) Chrome/90.0 Mobile", "Chrome Mobile", ["M2101K6G", "Generic_Android", "M2101K6G"]),
+            ("(Android; rv:68.0) Firefox/68.0", "Firefox Mobile", ["Generic Smartphone", "Generic", "Smartphone"]),
+            ("(Android 9; Mobile; rv:68.0) Firefox/68.0", "Firefox Mobile", ["Generic Smartphone", "Generic", "Smartphone"]),
+            ("(Android 9; Tablet; rv:68.0) Firefox/68.0", "Firefox Mobile", ["Generic Tablet", "Generic", "Tablet"]),
+            ("(compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "Googlebot", ["Spider", "Spider", "Desktop"]),
+            ("(nothing that is known)", "Other", ["Other", "", ""]),
+        ] {
+            let agent = format!("Mozilla/5.0 {agent}");
+            assert_eq!(browser(&agent)["Family"], family, "{agent}");
+            assert_eq!(["Family", "Brand", "Model"].map(|k| device(&agent)[k].clone()), expected, "{agent}");
+        }
     }
 }
