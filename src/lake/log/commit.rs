@@ -205,6 +205,25 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_that_divides_anew_says_by_what_and_with_which_columns() {
+        let mut digest = Digest::default();
+        digest.divided("event_month", "columns");
+        let text = |divided: &str, column: &str, schema: &str| {
+            let info = serde_json::json!({ "commitInfo": { DIGEST: digest.text(), DIVIDED: divided } });
+            let table = serde_json::json!({ "metaData": { "partitionColumns": [column], "schemaString": schema } });
+            format!("{info}\n{table}")
+        };
+        assert_eq!(check(text("event_month", "event_month", "columns").as_bytes(), 3), Ok(()));
+        for (divided, column, schema) in [
+            ("event_month", "event_month", "others"),
+            ("event_date", "event_date", "columns"),
+            ("event_month", "event_date", "columns"),
+        ] {
+            assert!(check(text(divided, column, schema).as_bytes(), 3).is_err(), "{divided} {column} {schema}");
+        }
+    }
+
+    #[test]
     fn files_of_a_table_lie_below_its_folder() {
         for outside in ["/etc/x.parquet", "../x.parquet", "event_month=2026-01-01/../../x", "file:///x", "s3://b/x", "\\\\x\\y"] {
             assert!(!is_inside(outside), "{outside}");

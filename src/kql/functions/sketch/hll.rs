@@ -336,4 +336,20 @@ mod tests {
             assert_eq!(Hll::read(&mut Decoder::new(&bytes)).unwrap().count(), hll.count());
         }
     }
+
+    #[test]
+    fn estimates_are_those_of_the_paper() {
+        // Algorithm 6 of the paper, its sums added up by themselves: of 16 registers so many have each rank, 61 being the greatest.
+        for (ranks, expected) in [
+            (vec![(1, 8), (2, 8)], 30.777_494_205_631_22),
+            (vec![(0, 1), (1, 15)], 21.565_481_447_264_08),
+            (vec![(0, 8), (1, 4), (2, 4)], 10.704_003_381_981_078),
+            (vec![(60, 8), (61, 8)], 2.047_377_935_994_915e19),
+            (vec![(59, 8), (60, 4), (61, 4)], 1.000_579_276_176_604_2e19),
+        ] {
+            let registers: Vec<u8> = ranks.iter().flat_map(|(rank, count)| vec![*rank; *count]).collect();
+            let found = estimate(&registers, 4);
+            assert!((found / expected - 1.0).abs() < 1e-9, "{found} of {ranks:?}");
+        }
+    }
 }
