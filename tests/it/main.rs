@@ -18,6 +18,7 @@ mod foreign_columns;
 mod formats;
 mod formulas;
 mod generated;
+mod given_up;
 mod hostile_input;
 mod identity;
 mod import;
