@@ -254,6 +254,8 @@ impl Binder<'_> {
             input.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
         columns.extend(call.appended.iter().cloned());
         let all: Vec<Column> = columns.iter().map(|(c, _)| Column::new(c.name.clone(), c.ty)).collect();
+        // Arguments may have the names of columns, as `EventType = EventType == 'Flood'`: the plugin knows them by their places.
+        (0..).zip(&mut columns[visible..]).for_each(|(at, (column, _))| column.name = format!("__argument{at}"));
         let rel = Self::projected(input, columns);
         let known = declared.is_some() || (call.plugin.schema)(&all, &call.args).is_ok_and(|schema| schema.is_some());
         let Some(batches) = self.answer(FetchRequest { rel, limit: None, gives_columns: !known })? else {

@@ -112,7 +112,7 @@ fn run(input: &PluginInput, args: &[PluginArg]) -> Result<RowTable, String> {
         for times in found {
             let duration = times[times.len() - 1] - times[0];
             let duration = match input.columns[time].ty {
-                Type::DateTime => ValueRef::TimeSpan(duration * 10),
+                Type::DateTime => ValueRef::TimeSpan(duration),
                 _ => axis.value(duration),
             };
             let values = keys.tuple(key as u32);
