@@ -287,3 +287,59 @@ impl FileRows {
         Ok((rows.map_err(|source| LakeError::Arrow { table: self.layout.def.name, source })?, complete))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::columns::ROW_GROUP_ROWS;
+    use crate::partition::Partitioning;
+    use crate::tables::find;
+    use crate::write::keys::Keyer;
+    use crate::write::rows::RowBuilder;
+
+    #[test]
+    fn a_file_is_the_same_with_one_thread_and_with_many_and_when_it_is_written_row_by_row() {
+        let def = find("traces").expect("traces");
+        let layout = Arc::new(Layout::new(def, &def.arrow_schema(), Partitioning::Month).expect("layout"));
+        let at = |name: &str| def.index_of(name).expect("a column");
+        let (mut rows, mut promoter) = (RowBuilder::new(def), Promoter::new(def));
+        // More rows than a row group has, of three events in turn.
+        let batch = ROW_GROUP_ROWS / 2 - 1_000;
+        let mut prepared = Vec::new();
+        for n in 0..3 * batch {
+            rows.set_datetime_us(at("timestamp"), n as i64);
+            rows.set_str(at("itemId"), &format!("{n:036}"));
+            let bag = format!(r#"{{"eventId":"RT000{}","totalTime":"00:00:0{}.0000000"}}"#, n % 3, n % 7);
+            rows.set_dynamic_valid(at("customDimensions"), &bag);
+            rows.end_row();
+            if rows.rows() == batch {
+                let core = layout.core_of_landed(&rows.finish().expect("rows")).expect("core");
+                let core = Keyer::new(def).with_contents(core).expect("contents");
+                prepared.push(Prepared::of_core(&layout, &mut promoter, core).expect("prepared"));
+            }
+        }
+        let rows = FileRows::new(&layout, &prepared).expect("rows");
+        let all: Picks = (0..3 * batch).map(|n| (n / batch, n % batch)).collect();
+        let (partition, picks) = rows.sorted(&all).expect("sorted").pop_first().expect("a partition");
+        let dir = tempfile::tempdir().expect("dir");
+        let one = rows.write(dir.path(), partition, &picks, 1).expect("with one thread");
+        let many = rows.write(dir.path(), partition, &picks, 4).expect("with many");
+        let file = FileWriter::create(&layout, dir.path(), partition, &rows.columns, Effort::Landing).expect("file");
+        let (mut file, mut nulls) = (file, Nulls::default());
+        for chunk in picks.chunks(GATHERED_ROWS) {
+            let (rows, complete) = rows.gather(chunk, &mut nulls).expect("gathered");
+            file.write_promoted(&rows, &complete).expect("written");
+        }
+        let by_rows = file.finish().expect("finished");
+        let bytes = |file: &NewFile| std::fs::read(dir.path().join(&file.path)).expect("the file");
+        for other in [many, by_rows] {
+            assert!(bytes(&other) == bytes(&one));
+            assert_eq!((&other.tags, &other.stats, other.size), (&one.tags, &one.stats, one.size));
+        }
+        assert!(one.tags.contains_key(crate::data::layout::TAG_CLUSTERED_BY));
+        // Of rows that do not lie so the file does not say it.
+        let apart = rows.write(dir.path(), partition, &all, 2).expect("not sorted").tags;
+        assert!(!apart.contains_key(crate::data::layout::TAG_CLUSTERED_BY));
+        assert!(apart.contains_key(crate::data::layout::TAG_SORTED_BY));
+    }
+}
