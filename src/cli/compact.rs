@@ -85,7 +85,7 @@ async fn repair(lake: &Lake, defs: &[&'static TableDef], context: &Context) -> R
 
 fn unknown(name: &str) -> Error {
     let error = Error::usage(format!("there is no table `{name}`"));
-    match nearest(name, tables::all().iter().map(|def| def.name)) {
+    match nearest(name, tables::names()) {
         Some(near) => error.hint(format!("did you mean `{near}`? Names are case-sensitive")),
         None => error.hint("`kqlake tables` lists them"),
     }

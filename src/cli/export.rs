@@ -121,7 +121,7 @@ fn items(names: &[String]) -> Result<(Vec<Item>, Vec<BrokenQuery>)> {
                 let message = format!("`{name}` is a view, and only tables and saved queries are exported");
                 return Err(Error::usage(message).hint("save a query that begins with it, and export that"));
             }
-            let known = queries.iter().map(|q| q.name.as_str()).chain(tables::all().iter().map(|def| def.name));
+            let known = queries.iter().map(|q| q.name.as_str()).chain(tables::all().map(|def| def.name));
             let error = Error::usage(format!("there is no saved query or table `{name}`"));
             return Err(match nearest(name, known) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),

@@ -139,7 +139,7 @@ async fn columns(name: &str, context: &Context, failures: &mut Vec<Error>) -> Re
         }
         return Ok(listing);
     }
-    let names = tables::all().iter().map(|def| def.name).chain(views::all().iter().map(|view| view.name));
+    let names = tables::names().chain(views::all().iter().map(|view| view.name));
     let error = Error::usage(format!("there is no table `{name}`"));
     Err(match nearest(name, names) {
         Some(near) => error.hint(format!("did you mean `{near}`? Names are case-sensitive")),

@@ -27,14 +27,14 @@ use kqlake_value::{Column, Type};
 /// What has a name in every lake.
 #[derive(Clone, Copy)]
 enum Known {
-    Table(&'static TableDef),
+    Table(&'static str),
     View(&'static View),
 }
 
 impl Known {
     fn schema(self) -> TableSchema {
         match self {
-            Known::Table(def) => schema_of(def),
+            Known::Table(name) => tables::find(name).map(schema_of).unwrap_or_default(),
             Known::View(view) => {
                 TableSchema { view: Some(view.text.to_owned()), rows_of: Some(view.table.to_owned()), ..TableSchema::default() }
             }
@@ -45,7 +45,7 @@ impl Known {
 /// The tables and views, and their schemas, which do not depend on the lake: each is made when it is first asked for, since a
 /// query names few of them.
 static SCHEMAS: LazyLock<HashMap<&'static str, (Known, OnceLock<Arc<TableSchema>>)>> = LazyLock::new(|| {
-    let tables = tables::all().iter().map(|def| (def.name, Known::Table(def)));
+    let tables = tables::names().map(|name| (name, Known::Table(name)));
     let views = views::all().iter().map(|view| (view.name, Known::View(view)));
     tables.chain(views).map(|(name, known)| (name, (known, OnceLock::new()))).collect()
 });

@@ -64,7 +64,7 @@ impl LakeSchema {
     /// All tables, with what each is, by their names.
     pub(super) fn all(&self) -> Vec<(String, &'static str)> {
         let mut all: BTreeMap<String, &'static str> = views::all().iter().map(|view| (view.name.to_owned(), "VIEW")).collect();
-        all.extend(tables::all().iter().map(|def| (def.name.to_owned(), "BASE TABLE")));
+        all.extend(tables::names().map(|name| (name.to_owned(), "BASE TABLE")));
         all.extend(self.files.names().map(|name| (name.clone(), "FILE")));
         all.into_iter().collect()
     }

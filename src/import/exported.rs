@@ -33,7 +33,7 @@ pub(crate) fn table_of<'n>(
     if !is_ours && !DERIVED.iter().any(|name| has(name)) {
         return Ok(None);
     }
-    let keyed = all().iter().filter(|table| takes(table) && has(table.time) && table.key.iter().all(|key| has(key)));
+    let keyed = all().filter(|table| takes(table) && has(table.time) && table.key.iter().all(|key| has(key)));
     let fitting: Vec<(usize, &'static TableDef)> = keyed
         .map(|table| (names.clone().filter(|name| table.index_of(name).is_none()).count(), table))
         .filter(|(others, _)| is_ours || *others == 0)

@@ -3,10 +3,10 @@
 //! A mistyped path must not answer as an empty lake does, nor begin a second lake among the files of one. A lake is known by its
 //! tables, whose names are looked up; only the contents of a folder that is no lake are listed.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::fs;
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::error::LakeError;
 use crate::folders::OWN;
@@ -16,6 +16,9 @@ use kqlake_durable::resolved;
 
 /// Folders that are searched for a lake, in the order of their names.
 const FOLDERS: usize = 1024;
+
+/// Names that are quicker listed than ninety others looked up.
+const SHORT: usize = 256;
 
 /// Where a lake is in a project's folder when no other place is named.
 const USUAL: &str = "data/lake";
@@ -34,7 +37,7 @@ pub(crate) fn check(root: &Path) -> Result<(), LakeError> {
         return refused(what, "rename the folder, or name another one with --lake");
     }
     let real = resolved(root);
-    if let Some(lake) = real.ancestors().find_map(lake_of_part) {
+    if let Some(lake) = lake_of_part(&real) {
         let advice = format!("name the lake itself: --lake {}", lake.display());
         return refused(format!("it is a part of the lake {}", lake.display()), &advice);
     }
@@ -56,12 +59,20 @@ fn name_of(character: char) -> String {
     }
 }
 
-/// The lake that a folder belongs to: as one of its Delta tables or of its own folders, or as whatever else is in it and is no
-/// lake itself.
+/// The lake that a folder, or one around it, belongs to: as one of its Delta tables or of its own folders, or as whatever else is
+/// in it and is no lake itself.
 fn lake_of_part(folder: &Path) -> Option<&Path> {
-    let above = folder.parent()?;
-    let name = folder.file_name()?.to_str()?;
-    ((folder.join(LOG).is_dir() || OWN.contains(&name) || !is_lake(folder)) && is_lake(above)).then_some(above)
+    // Each folder is looked at once: as the one around another, and then by itself.
+    let mut itself = is_lake(folder);
+    for (folder, above) in folder.ancestors().zip(folder.ancestors().skip(1)) {
+        let around = is_lake(above);
+        let name = folder.file_name().and_then(OsStr::to_str).filter(|_| around);
+        if name.is_some_and(|name| !itself || OWN.contains(&name) || folder.join(LOG).is_dir()) {
+            return Some(above);
+        }
+        itself = around;
+    }
+    None
 }
 
 /// The lake right below a folder that is none itself: the first one by name, or the one at the usual place.
@@ -76,7 +87,20 @@ fn lake_below(folder: &Path) -> Option<PathBuf> {
 
 /// True for a folder with one of the lake's tables, whatever else is in it.
 pub(crate) fn is_lake(folder: &Path) -> bool {
-    folder.is_dir() && tables::all().iter().any(|table| folder.join(table.name).join(LOG).is_dir())
+    let is_table = |name: &str| folder.join(name).join(LOG).is_dir();
+    // A command looks at all folders around its lake: of a short one the listing says which of ninety names are there.
+    match short_listing(folder) {
+        Some(names) => tables::names().filter(|name| names.contains(&name.to_lowercase())).any(is_table),
+        None => folder.is_dir() && tables::names().any(is_table),
+    }
+}
+
+/// The names in a folder that has few, in small letters, since the case may not count there; `None` for a long one, and for one that
+/// cannot be listed, whose parts may be known by their names all the same.
+fn short_listing(folder: &Path) -> Option<HashSet<String>> {
+    let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().to_lowercase());
+    let names = fs::read_dir(folder).ok()?.take(SHORT + 1).map(name).collect::<io::Result<Vec<String>>>().ok()?;
+    (names.len() <= SHORT).then(|| names.into_iter().collect())
 }
 
 /// The first names, in order, of what may be visible folders in a folder, none where it cannot be read.
@@ -163,6 +187,13 @@ mod tests {
         }
         let error = check(root.path()).unwrap_err().to_string();
         assert!(error.contains("n0400-lake lies in it"), "{error}");
+        for (lake, others) in [("n0400-lake", SHORT + 10), ("n0500-lake", 3)] {
+            for n in 0..others {
+                fs::write(at(lake).join(format!("{n}.csv")), "").unwrap();
+            }
+            assert!(check(&at(lake)).is_ok());
+            assert!(check(&at(lake).join("new")).unwrap_err().to_string().contains("a part of the lake"), "{lake}");
+        }
     }
 
     #[test]

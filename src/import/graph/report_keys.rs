@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn keys_are_those_that_lakes_hold() {
         let mut keys = String::new();
-        for table in tables::all().iter().filter(|table| table.key == ["rowKey"] && table.time == "reportRefreshDate") {
+        for table in tables::all().filter(|table| table.key == ["rowKey"] && table.time == "reportRefreshDate") {
             let mut row: Row<'static> = Row::new(table);
             row.set("reportRefreshDate", Cell::Time(1_767_571_200_000_000));
             let named = IDS.iter().map(|id| (*id, "Amy")).chain([("reportPeriod", "D7")]);

@@ -254,17 +254,14 @@ mod tests {
 
     #[test]
     fn contents_are_those_that_lakes_hold() {
-        let found: Vec<String> = tables::all()
-            .iter()
-            .filter(|t| t.content.is_some())
-            .map(|t| format!("{} {}", t.name, sample(t, None).hex()))
-            .collect();
+        let found: Vec<String> =
+            tables::all().filter(|t| t.content.is_some()).map(|t| format!("{} {}", t.name, sample(t, None).hex())).collect();
         assert_eq!(found, PINNED);
     }
 
     #[test]
     fn every_column_that_all_shapes_carry_is_part_of_the_content() {
-        for table in tables::all().iter().filter(|t| t.content.is_some()) {
+        for table in tables::all().filter(|t| t.content.is_some()) {
             let whole = sample(table, None);
             let parts: Vec<usize> = RowContent::of(table).expect("contents").parts.iter().map(|part| part.column).collect();
             for at in 0..table.columns.len() {

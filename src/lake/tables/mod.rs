@@ -4,13 +4,16 @@
 //! a column, its KQL type, and `hidden` where KQL's `*` does not show it. `promoted.tsv` names the dimensions that have a
 //! typed column of their own, `clustering.tsv` the columns that rows are sorted by.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+mod definitions;
+
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use kqlake_value::Type;
 use kqlake_value::columns::stored_field;
+
+pub use self::definitions::{all, find, names};
 
 /// The partition column: the first day of the month (UTC) of the row's own time.
 pub(crate) const EVENT_MONTH: &str = "event_month";
@@ -138,6 +141,10 @@ pub struct TableDef {
     /// The key column whose value rows share that a source rewrites together, such as the sessions of a call: of a group whose
     /// newest version came whole, only rows of that version are there.
     pub group: Option<&'static str>,
+    /// Promoted columns that are younger than the first set, with the number of theirs.
+    later_promoted: Vec<(&'static str, u32)>,
+    /// The table's Arrow schema, once it was asked for.
+    arrow: OnceLock<SchemaRef>,
 }
 
 impl TableDef {
@@ -155,7 +162,8 @@ impl TableDef {
     /// The table's Arrow schema in the order of [`TableDef::columns`]; every field says its KQL type.
     /// Only the time column and the partition column are never null.
     pub(crate) fn arrow_schema(&self) -> SchemaRef {
-        Arc::new(Schema::new(self.columns.iter().map(|c| self.field(c)).collect::<Vec<_>>()))
+        let schema = || Arc::new(Schema::new(self.columns.iter().map(|c| self.field(c)).collect::<Vec<_>>()));
+        self.arrow.get_or_init(schema).clone()
     }
 
     /// One column's Arrow field. The partition column is a `Date32`, whatever its KQL type says.
@@ -190,160 +198,8 @@ impl TableDef {
 
     /// The number of the promoted set since which a column is written.
     pub(crate) fn promoted_since(&self, column: &str) -> u32 {
-        BUILT_IN.since.get(&(self.name, column)).copied().unwrap_or(1)
+        self.later_promoted.iter().find(|(name, _)| *name == column).map_or(1, |(_, set)| *set)
     }
-}
-
-/// Every table of the lake, in a fixed order.
-pub fn all() -> &'static [TableDef] {
-    &BUILT_IN.tables
-}
-
-/// A table by its exact name.
-pub fn find(name: &str) -> Option<&'static TableDef> {
-    all().iter().find(|t| t.name == name)
-}
-
-/// The definitions that are built in.
-struct BuiltIn {
-    tables: Vec<TableDef>,
-    /// (table, column) of promoted columns that are younger than the first set.
-    since: HashMap<(&'static str, &'static str), u32>,
-}
-
-static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| {
-    // The data is part of the program and the tests of this module read it: it cannot be malformed at run time.
-    match read_built_in() {
-        Ok(built_in) => built_in,
-        Err(line) => unreachable!("built-in table definition: {line}"),
-    }
-});
-
-const SOURCES: [&str; 5] = [
-    include_str!("app_insights.tsv"),
-    include_str!("audit.tsv"),
-    include_str!("graph.tsv"),
-    include_str!("reports.tsv"),
-    include_str!("ledger.tsv"),
-];
-const PROMOTED: &str = include_str!("promoted.tsv");
-const CLUSTERING: &str = include_str!("clustering.tsv");
-
-/// Lines that are neither empty nor comments, split at tabs.
-fn lines(text: &'static str) -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
-    text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).map(|l| (l, l.split('\t').collect()))
-}
-
-/// The words of a table's identity.
-struct Identity {
-    span: KeySpan,
-    versions: Vec<&'static str>,
-    content: Option<&'static str>,
-    group: Option<&'static str>,
-    tenant: Option<&'static str>,
-}
-
-fn read_identity(text: &'static str) -> Option<Identity> {
-    let mut words = text.split(' ');
-    let span = match words.next()? {
-        "day" => KeySpan::Day,
-        "table" => KeySpan::Table,
-        _ => return None,
-    };
-    let mut read = Identity { span, versions: Vec::new(), content: None, group: None, tenant: None };
-    while let (Some(word), columns) = (words.next(), words.next()) {
-        match word {
-            "newest" => read.versions = columns?.split(',').collect(),
-            "content" => read.content = Some(columns?),
-            "group" => read.group = Some(columns?),
-            "tenant" => read.tenant = Some(columns?),
-            _ => return None,
-        }
-    }
-    Some(read)
-}
-
-/// A table's first line, without its columns.
-fn read_table(line: &'static str) -> Option<TableDef> {
-    let mut parts = line.split('\t');
-    let (name, time, key, identity, about) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let Identity { span, versions, content, group, tenant } = read_identity(identity)?;
-    let (columns, clustering) = (Vec::with_capacity(COLUMNS_OF_MOST), Vec::new());
-    let key = key.split(',').collect();
-    let def = TableDef { name, about, columns, time, clustering, key, span, versions, content, tenant, group };
-    parts.next().is_none().then_some(def)
-}
-
-/// A column's line. Every query reads all of them, two thousand, so nothing is gathered on the way.
-fn read_column(line: &'static str) -> Option<ColumnDef> {
-    let (name, rest) = line.split_once('\t')?;
-    let (ty, flags) = rest.split_once('\t').unwrap_or((rest, ""));
-    let mut column = ColumnDef { name, ty: Type::parse(ty)?, hidden: false, beside: false, promoted: None };
-    for flag in flags.split(',').filter(|_| !flags.is_empty()) {
-        match flag {
-            "hidden" => column.hidden = true,
-            "beside" => column.beside = true,
-            _ => return None,
-        }
-    }
-    Some(column)
-}
-
-/// Room for the columns of most tables.
-const COLUMNS_OF_MOST: usize = 40;
-
-fn read_built_in() -> Result<BuiltIn, String> {
-    let mut tables: Vec<TableDef> = Vec::new();
-    for line in SOURCES.iter().flat_map(|source| source.lines()).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        match line.strip_prefix('@') {
-            Some(table) => tables.push(read_table(table).ok_or(line)?),
-            None => tables.last_mut().ok_or(line)?.columns.push(read_column(line).ok_or(line)?),
-        }
-    }
-    let mut since = HashMap::new();
-    let mut current: Option<(usize, &'static str)> = None;
-    for (line, parts) in lines(PROMOTED) {
-        match (parts.as_slice(), current) {
-            ([name, source], _) if name.starts_with('@') => {
-                let at = tables.iter().position(|t| t.name == &name[1..]).ok_or(line)?;
-                current = Some((at, source));
-            }
-            ([key, ty, column, set @ ..], Some((at, source))) => {
-                let table = &mut tables[at];
-                table.columns.push(ColumnDef {
-                    name: column,
-                    ty: Type::parse(ty).ok_or(line)?,
-                    hidden: true,
-                    beside: true,
-                    promoted: Some(Promoted { source, key }),
-                });
-                if let [set] = set {
-                    since.insert((table.name, *column), set.parse().map_err(|_| line.to_owned())?);
-                }
-            }
-            _ => return Err(line.to_owned()),
-        }
-    }
-    for (line, parts) in lines(CLUSTERING) {
-        let [name, columns] = parts.as_slice() else { return Err(line.to_owned()) };
-        let table = tables.iter_mut().find(|t| t.name == *name).ok_or(line)?;
-        table.clustering = columns.split(',').collect();
-    }
-    for table in &mut tables {
-        let own = |name, ty, hidden| ColumnDef { name, ty, hidden, beside: true, promoted: None };
-        if table.versions.contains(&TAKEN_AT) {
-            table.columns.push(own(TAKEN_AT, Type::DateTime, true));
-        }
-        if let Some(tenant) = table.tenant {
-            table.columns.push(own(tenant, Type::String, true));
-        }
-        if table.group.is_some() {
-            table.columns.push(own(IS_WHOLE, Type::Bool, true));
-        }
-        table.columns.push(own(IMPORT_ID, Type::String, false));
-        table.columns.push(own(EVENT_MONTH, Type::DateTime, true));
-    }
-    Ok(BuiltIn { tables, since })
 }
 
 #[cfg(test)]
@@ -354,7 +210,8 @@ mod tests {
 
     #[test]
     fn definitions_are_sound() {
-        assert!(all().len() > 90, "{}", all().len());
+        assert!(all().count() > 90, "{}", all().count());
+        assert!(names().eq(all().map(|table| table.name)));
         let mut names = HashSet::new();
         for table in all() {
             assert!(names.insert(table.name.to_lowercase()), "{} twice", table.name);
