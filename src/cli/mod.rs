@@ -38,7 +38,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{Args as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::allocator;
 use crate::config::{self, Config, Flags, Problem, variable, variable_as_it_is};
@@ -128,6 +128,29 @@ enum Command {
     Completions(completions::Args),
     #[command(hide = true)]
     Generate(generate::Args),
+}
+
+impl Cli {
+    /// The command line. Arguments of all commands take longer to set up than a small query does to plan, so those of the commands
+    /// that ask are read by themselves; a line that is wrong that way, or asks for help, is read with all of them.
+    fn of(args: &[OsString]) -> Result<Cli, clap::Error> {
+        let asking = args.iter().skip(1).find_map(|arg| match arg.to_str()? {
+            "query" => Some(Cli::with_one_command("query", args, Command::Query)),
+            "sql" => Some(Cli::with_one_command("sql", args, Command::Sql)),
+            "run" => Some(Cli::with_one_command("run", args, Command::Run)),
+            _ => None,
+        });
+        asking.flatten().map_or_else(|| Cli::try_parse_from(args), Ok)
+    }
+
+    /// The command line, where it is right and has the command of this name.
+    fn with_one_command<A: clap::Args>(name: &'static str, args: &[OsString], command: fn(A) -> Command) -> Option<Cli> {
+        let only = A::augment_args(clap::Command::new(name));
+        let program = Global::augment_args(clap::Command::new("kqlake")).subcommand_required(true).subcommand(only);
+        let given = program.try_get_matches_from(args).ok()?;
+        let (_, of_command) = given.subcommand()?;
+        Some(Cli { global: Global::from_arg_matches(&given).ok()?, command: command(A::from_arg_matches(of_command).ok()?) })
+    }
 }
 
 /// What every command gets.
@@ -229,19 +252,23 @@ impl Context {
 pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     report::on_panic();
-    let command = std::thread::Builder::new().name("kqlake".to_owned()).stack_size(engine::STACK).spawn(move || run(args));
-    let status = match command.map(std::thread::JoinHandle::join) {
-        Ok(Ok(status)) => status,
+    allocator::one_heap_of_c();
+    let command = std::thread::Builder::new().name("kqlake".to_owned()).stack_size(engine::STACK).spawn(move || {
+        let status = run(args);
+        allocator::give_nothing_back();
+        // From here, since all that waits for this thread is the end of the process.
+        std::process::exit(i32::from(status))
+    });
+    let status = match command.map(std::thread::JoinHandle::<()>::join) {
         // The panic's own message has been written where it happened.
-        Ok(Err(_)) => status::DEFECT,
+        Ok(_) => status::DEFECT,
         Err(err) => report::error(&Error::Defect(format!("cannot start a thread: {err}"))),
     };
-    allocator::give_nothing_back();
     ExitCode::from(status)
 }
 
 fn run(args: Vec<OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(&args) {
+    let cli = match Cli::of(&args) {
         Ok(cli) => cli,
         Err(err) => return report::command_line(&err, &args),
     };
@@ -256,13 +283,16 @@ fn execute(cli: Cli) -> Result<()> {
     log::to_stderr(cli.global.quiet, cli.global.verbose)?;
     // What is wrong in the configuration is what these commands are for.
     let tolerates_bad_config = matches!(cli.command, Command::Doctor(_) | Command::Init(_) | Command::Simulate(_));
-    let context = context(&cli.global, tolerates_bad_config)?;
+    let mut context = context(&cli.global, tolerates_bad_config)?;
+    // Asked once: the system's answer is gathered from several files.
+    let threads = || std::thread::available_parallelism().map_or(2, usize::from);
+    let threads = *context.config.threads.get_or_insert_with(threads);
     let is_live = matches!(cli.command, Command::Nightly(_) | Command::Import(_) | Command::Watch(_) | Command::Webhook(_));
     if is_live && !context.config.tenants.is_empty() {
         allocator::give_back_early();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(context.config.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)))
+        .worker_threads(threads)
         .thread_stack_size(WORKER_STACK)
         .enable_all()
         .build()
@@ -363,10 +393,46 @@ fn context(global: &Global, tolerates_bad_config: bool) -> Result<Context> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     #[test]
     fn the_command_line_is_well_formed() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_that_ask_are_read_as_with_all_others() {
+        let lines = [
+            "query T",
+            "--lake query query T -f csv",
+            "-q --lake l query T --param a=1 --param b=2 --explain --max-rows all",
+            "query -vv T --explain=analyze --threads 3 --memory-limit 1GB",
+            "query sql",
+            "sql query --table a=b.csv -o x.csv",
+            "run query --param a=1",
+            "--timeout 3s run x -f kusto",
+            "query --lake l -- -x",
+            // With all others alone.
+            "--lake query tables",
+            "tables query",
+            "check sql",
+            "completions bash",
+            // Refused, or asked for help.
+            "query",
+            "query T U",
+            "query T -q -v",
+            "query T --format nothing",
+            "query --help",
+            "--help query",
+            "-V query T",
+            "--lake sql",
+            "query T --unknown",
+            "help query",
+        ];
+        for line in lines {
+            let args: Vec<std::ffi::OsString> = std::iter::once("kqlake").chain(line.split(' ')).map(Into::into).collect();
+            let shown = |cli: Result<super::Cli, clap::Error>| cli.map(|cli| format!("{cli:?}")).map_err(|err| err.to_string());
+            assert_eq!(shown(super::Cli::of(&args)), shown(super::Cli::try_parse_from(&args)), "{line}");
+        }
     }
 }
