@@ -13,14 +13,18 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use serde_json::Value as Json;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
+use super::files::NamedFile;
 use super::views::{self, View};
 use crate::error::{Error, Result};
 use kqlake_durable::pipe;
 use kqlake_kql::catalog::{Catalog, PromotedColumn, TableSchema};
 use kqlake_kql::scans::{Parts, ScanCatalog, ScanTable};
 use kqlake_lake::tables::{self, TableDef};
-use kqlake_lake::{Lake, TableSnapshot};
+use kqlake_lake::{Lake, LakeError, TableSnapshot};
+use kqlake_syntax::parser::parse;
+use kqlake_syntax::tables::{TableRef, find};
 use kqlake_value::columns::field_type;
 use kqlake_value::{Column, Type};
 
@@ -56,6 +60,22 @@ fn known_schema(name: &str) -> Option<Arc<TableSchema>> {
     Some(Arc::clone(schema.get_or_init(|| Arc::new(known.schema()))))
 }
 
+/// The table of a name: its own, or that of the view.
+fn table_of(name: &str) -> Option<&'static TableDef> {
+    match SCHEMAS.get(name)?.0 {
+        Known::Table(name) => tables::find(name),
+        Known::View(view) => tables::find(view.table),
+    }
+}
+
+/// Bytes of a text whose tables are looked for before it is bound.
+const SHORT_TEXT: usize = 64 << 10;
+/// Tables that are opened before they are asked for.
+const AHEAD: usize = 8;
+
+/// A table that is being opened.
+type Opening = JoinHandle<Result<Option<TableSnapshot>, LakeError>>;
+
 /// What KQL sees of a table definition.
 fn schema_of(def: &TableDef) -> TableSchema {
     let columns = def.columns.iter().filter(|c| !c.hidden).map(|c| Column::new(c.name, c.ty)).collect();
@@ -86,6 +106,8 @@ pub struct LakeCatalog {
     pruning: bool,
     names: BTreeMap<String, Vec<String>>,
     opened: Mutex<HashMap<&'static str, Option<TableSnapshot>>>,
+    /// Tables that the text names, until they are asked for.
+    ahead: std::sync::Mutex<HashMap<&'static str, Opening>>,
     /// Schemas of opened tables that hold more columns than their definitions.
     extended: std::sync::Mutex<HashMap<&'static str, Arc<TableSchema>>>,
 }
@@ -99,6 +121,7 @@ impl LakeCatalog {
             pruning: true,
             names: BTreeMap::new(),
             opened: Mutex::default(),
+            ahead: std::sync::Mutex::default(),
             extended: std::sync::Mutex::default(),
         }
     }
@@ -119,6 +142,40 @@ impl LakeCatalog {
     #[must_use]
     pub fn with_names(self, names: BTreeMap<String, Vec<String>>) -> LakeCatalog {
         LakeCatalog { names, ..self }
+    }
+
+    /// Begins to open the tables that a text names, which goes on while the text is bound, but for names that stand for something
+    /// else. What it finds is seen only when a table is asked for.
+    pub(super) fn open_ahead(&self, text: &str, others: &[NamedFile]) {
+        if text.len() > SHORT_TEXT || !self.lake.root().is_dir() {
+            return;
+        }
+        let parsed = parse(text);
+        if parsed.has_errors() {
+            return;
+        }
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_lake = |table: &&TableRef| table.qualifier.is_none() && others.iter().all(|other| other.name != table.name);
+        for table in find(&parsed.script).iter().filter(of_lake) {
+            let Some(def) = table_of(&table.name).filter(|_| ahead.len() < AHEAD) else { continue };
+            ahead.entry(def.name).or_insert_with(|| {
+                let lake = self.lake.clone();
+                tokio::spawn(async move { lake.snapshot(def).await })
+            });
+        }
+    }
+
+    /// A table's newest version.
+    async fn snapshot(&self, def: &'static TableDef) -> Result<Option<TableSnapshot>, LakeError> {
+        let opening = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).remove(def.name);
+        match opening {
+            // One that ended early is opened again, to the same end.
+            Some(opening) => match opening.await {
+                Ok(opened) => opened,
+                Err(_) => self.lake.snapshot(def).await,
+            },
+            None => self.lake.snapshot(def).await,
+        }
     }
 }
 
@@ -186,7 +243,7 @@ impl ScanCatalog for LakeCatalog {
                 self.lake.check().await.map_err(external)?;
                 return Err(DataFusionError::External(Box::new(Error::no_lake(self.lake.root()))));
             }
-            let snapshot = self.lake.snapshot(def).await.map_err(external)?;
+            let snapshot = self.snapshot(def).await.map_err(external)?;
             if let Some(schema) = snapshot.as_ref().and_then(extended) {
                 self.extended.lock().unwrap_or_else(PoisonError::into_inner).insert(def.name, Arc::new(schema));
             }

@@ -7,16 +7,13 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::Builder;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
+use super::threads::start;
 use crate::error::{Error, Result};
-
-/// Stack of a thread that plans and drives queries. Memory is taken only as far as the stack is used; deep trees need it.
-pub const STACK: usize = 512 << 20;
 
 /// When a query must be done.
 #[derive(Debug, Clone)]
@@ -44,7 +41,7 @@ impl Deadline {
                 ring.send_replace(true);
             }
         };
-        Builder::new().name("kqlake-deadline".to_owned()).spawn(sleep).map_err(no_thread)?;
+        start(sleep).map_err(no_thread)?;
         Ok(Deadline(Some(Arc::new(Alarm { limit, rung, _wanted: wanted }))))
     }
 
@@ -89,8 +86,7 @@ impl Deadline {
 /// When the system gives no thread.
 pub(super) fn spawn<W: Future<Output = ()>>(work: impl FnOnce() -> W + Send + 'static) -> Result<()> {
     let runtime = Handle::current();
-    let run = move || runtime.block_on(work());
-    Builder::new().name("kqlake-query".to_owned()).stack_size(STACK).spawn(run).map(drop).map_err(no_thread)
+    start(move || runtime.block_on(work())).map_err(no_thread)
 }
 
 fn no_thread(err: std::io::Error) -> Error {

@@ -14,6 +14,7 @@ mod rules;
 mod session;
 mod spilling;
 mod sql;
+mod threads;
 pub(crate) mod views;
 
 use std::collections::BTreeMap;
@@ -26,10 +27,10 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
-pub use deadline::STACK;
 pub use explain::Explain;
 pub use files::NamedFile;
 pub use results::Rows;
+pub use threads::STACK;
 
 use crate::config::{Config, DEFAULT_MEMORY, ExternalSettings};
 use crate::error::{Error, RefusedQuery, Result};
@@ -200,6 +201,11 @@ impl Engine {
     /// When the query is refused, or what it needs from the lake cannot be read.
     pub async fn kql(&self, name: &str, text: &str, params: &BTreeMap<String, String>) -> Result<QueryAnswer> {
         let deadline = Deadline::after(self.options.timeout)?;
+        let catalog = LakeCatalog::new(self.lake.clone())
+            .with_must_exist(self.options.lake_must_exist)
+            .with_pruning(self.options.pruning)
+            .with_names(self.options.same_lake.clone());
+        catalog.open_ahead(text, &self.options.files);
         let spill = Arc::new(SpillFolder::new(self.options.spill_dir.as_deref()));
         let session = session::for_kql(&self.options, &spill)?;
         let (engine, planner, owned, params) = (self.clone(), session.clone(), text.to_owned(), params.clone());
@@ -207,10 +213,6 @@ impl Engine {
         let files = Files::open(&self.options.files, &session).await?;
         let plan = move || async move {
             let external = engine.external();
-            let catalog = LakeCatalog::new(engine.lake)
-                .with_must_exist(engine.options.lake_must_exist)
-                .with_pruning(engine.options.pruning)
-                .with_names(engine.options.same_lake);
             let catalog = WithFiles::new(catalog, files);
             let env = PlanEnv {
                 catalog: &catalog,

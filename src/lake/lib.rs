@@ -202,15 +202,20 @@ impl Lake {
     /// [`LakeError::NoLake`] when its path cannot be a lake's; [`LakeError::NotAFolder`] when something else has its name;
     /// [`LakeError::Io`] when it cannot be listed.
     pub async fn check(&self) -> Result<(), LakeError> {
+        let lake = self.clone();
+        // In one go: each change of threads takes as long as the look itself.
+        run_blocking("_", move || lake.check_folder()).await?
+    }
+
+    fn check_folder(&self) -> Result<(), LakeError> {
         let path = self.inner.root.clone();
         if self.inner.placed.get().is_none() {
-            let root = path.clone();
-            blocking::run_blocking("_", move || place::check(&root)).await??;
+            place::check(&path)?;
             self.inner.placed.get_or_init(|| ());
         }
-        match tokio::fs::metadata(&path).await {
+        match std::fs::metadata(&path) {
             // A folder that may not be listed would give the same error for every table.
-            Ok(meta) if meta.is_dir() => match tokio::fs::symlink_metadata(path.join("_")).await {
+            Ok(meta) if meta.is_dir() => match std::fs::symlink_metadata(path.join("_")) {
                 Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
                     Err(LakeError::Io { table: "_", path, source })
                 }

@@ -351,3 +351,27 @@ fn searches_are_computed_once_for_each_text() {
     let kql = "traces | where message has 'word' and operation_Name has '00007' | project strcat(message, '.')";
     assert_eq!(ask(dir.path(), kql), "Column1\na long word a long word  number 2 of them.\n");
 }
+
+#[test]
+fn a_table_that_is_opened_ahead_and_not_read_is_no_reason_to_refuse() {
+    let dir = tempfile::tempdir().expect("a folder");
+    lake(dir.path());
+    let log = dir.path().join("lake/AuditRecords/_delta_log");
+    std::fs::create_dir_all(&log).expect("a folder");
+    std::fs::write(log.join("00000000000000000000.json"), "{").expect("a file");
+    let ask = |kql: &str| run_in(dir.path(), &["--lake", "lake", "query", kql, "-f", "csv"]);
+    for kql in [
+        "let unused = () { AuditRecords | count }; traces | count",
+        "let AuditRecords = traces; AuditRecords | count",
+        "let unused = AuditRecords | count; traces | join kind=leftanti (traces | where false) on itemId | count",
+    ] {
+        let answer = ask(kql).exits(0);
+        assert_eq!((answer.out.as_str(), answer.err.as_str()), ("Count\n16\n", ""), "{kql}");
+    }
+    for kql in ["AuditRecords | count", "OfficeActivity | count", "traces | union AuditRecords | count"] {
+        let refused = ask(kql).exits(6);
+        assert!(refused.err.contains("AuditRecords") && refused.out.is_empty(), "{kql}: {}", refused.err);
+    }
+    // A text that is wrong is told as such, whatever is wrong with its table.
+    assert!(ask("AuditRecords | where nothing > 1").exits(3).err.contains("nothing"));
+}
