@@ -10,4 +10,5 @@ pub(crate) mod files;
 #[cfg(test)]
 pub(crate) mod listings;
 mod replay;
+mod schema;
 mod store;

@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use deltalake::DeltaTableError;
 use deltalake::kernel::StructType;
 use deltalake::kernel::engine::arrow_conversion::TryIntoArrow as _;
@@ -26,6 +26,7 @@ pub(crate) use self::write::{Change, CommitError};
 use super::entry::{FileEntry, rows_of};
 use super::files::{self, Extent, LOG, LogFiles, PassedFiles, Stamp, Unreadable};
 use super::replay::{Metadata, Protocol, Replayed};
+use super::schema::plain_columns;
 use super::store::LakeStore;
 use crate::blocking::run_blocking;
 use crate::damage::Damage;
@@ -160,8 +161,12 @@ impl View {
 
 /// The columns of a table as Arrow has them.
 fn arrow_schema(metadata: &Metadata) -> Option<SchemaRef> {
-    let schema: StructType = serde_json::from_str(&metadata.schema_string).ok()?;
-    (&schema).try_into_arrow().ok().map(Arc::new)
+    plain_columns(&metadata.schema_string).or_else(|| library_columns(&metadata.schema_string)).map(Arc::new)
+}
+
+fn library_columns(schema: &str) -> Option<Schema> {
+    let schema: StructType = serde_json::from_str(schema).ok()?;
+    (&schema).try_into_arrow().ok()
 }
 
 impl Log {

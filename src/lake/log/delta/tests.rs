@@ -167,3 +167,28 @@ async fn a_checkpoint_that_is_made_of_the_one_before_says_what_the_commits_say()
     std::fs::remove_file(table.join(LOG).join(files::LAST_CHECKPOINT)).expect("removed");
     assert_eq!(told().await, from_ours);
 }
+
+#[test]
+fn plain_columns_are_what_the_library_makes_of_them() {
+    for def in crate::tables::all() {
+        let schema = write::kernel_fields(def.name, &def.arrow_schema()).expect("the library's columns");
+        let text = serde_json::to_string(&schema).expect("a text");
+        let plain = plain_columns(&text).expect("plain columns");
+        assert_eq!(Some(&plain), library_columns(&text).as_ref(), "{}", def.name);
+        assert_eq!(plain.fields().len(), def.columns.len());
+    }
+    let column = |ty: &str, metadata: &str| format!(r#"{{"name":"a","type":{ty},"nullable":true,"metadata":{metadata}}}"#);
+    let table = |columns: &[String]| format!(r#"{{"type":"struct","fields":[{}]}}"#, columns.join(","));
+    for ty in ["string", "long", "integer", "short", "byte", "double", "float", "boolean", "date", "timestamp"] {
+        let text = table(&[column(&format!("\"{ty}\""), "{}")]);
+        assert!(plain_columns(&text).is_some() && plain_columns(&text) == library_columns(&text), "{ty}");
+    }
+    for ty in ["\"decimal(9,2)\"", "\"timestamp_ntz\"", "\"binary\"", r#"{"type":"struct","fields":[]}"#] {
+        assert!(plain_columns(&table(&[column(ty, "{}")])).is_none(), "{ty}");
+    }
+    for metadata in [r#"{"delta.columnMapping.id":"1"}"#, r#"{"a":1}"#, r#"{"parquet.field.id":"3"}"#] {
+        assert!(plain_columns(&table(&[column("\"long\"", metadata)])).is_none(), "{metadata}");
+    }
+    let twice = [column("\"long\"", "{}"), column("\"long\"", "{}").replace("\"a\"", "\"A\"")];
+    assert!(plain_columns(&table(&twice)).is_none());
+}

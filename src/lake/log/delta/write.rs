@@ -420,7 +420,7 @@ impl Log {
 }
 
 /// Arrow fields as Delta fields.
-fn kernel_fields(table: &'static str, schema: &Schema) -> Result<StructType, LakeError> {
+pub(super) fn kernel_fields(table: &'static str, schema: &Schema) -> Result<StructType, LakeError> {
     schema.try_into_kernel().map_err(|e| LakeError::Log { table, source: Box::new(e) })
 }
 
