@@ -74,7 +74,10 @@ pub struct Watchlist {
 /// Knows where IP addresses are.
 pub trait IpLocations: Debug + Send + Sync {
     /// Where an address is; `None` where that is not known.
-    fn find(&self, address: IpAddr) -> Option<IpLocation>;
+    ///
+    /// # Errors
+    /// Nobody can be asked.
+    fn find(&self, address: IpAddr) -> Result<Option<IpLocation>, String>;
     /// What distinguishes this source from others.
     fn identity(&self) -> String;
 }

@@ -238,8 +238,8 @@ enum Round {
 struct Unknown;
 
 impl IpLocations for Unknown {
-    fn find(&self, _: IpAddr) -> Option<IpLocation> {
-        None
+    fn find(&self, _: IpAddr) -> Result<Option<IpLocation>, String> {
+        Ok(None)
     }
 
     fn identity(&self) -> String {

@@ -52,8 +52,8 @@ impl fmt::Debug for Places {
 }
 
 impl IpLocations for Places {
-    fn find(&self, address: IpAddr) -> Option<IpLocation> {
-        let found = self.reader.lookup(address).ok().filter(|found| found.has_data())?;
+    fn find(&self, address: IpAddr) -> Result<Option<IpLocation>, String> {
+        let Some(found) = self.reader.lookup(address).ok().filter(|found| found.has_data()) else { return Ok(None) };
         let text = |path: &[maxminddb::PathElement<'_>]| found.decode_path::<String>(path).ok().flatten();
         let number = |path: &[maxminddb::PathElement<'_>]| found.decode_path::<f64>(path).ok().flatten();
         let place = IpLocation {
@@ -63,7 +63,7 @@ impl IpLocations for Places {
             latitude: number(&elements!["location", "latitude"]),
             longitude: number(&elements!["location", "longitude"]),
         };
-        (place != IpLocation::default()).then_some(place)
+        Ok((place != IpLocation::default()).then_some(place))
     }
 
     fn identity(&self) -> String {

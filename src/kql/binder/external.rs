@@ -7,7 +7,7 @@ use super::expr::ExprContext;
 use super::{Bind, BindError, Binder, Scope};
 use crate::bound::*;
 use crate::external::{External, ExternalAnswer, ExternalRefusal, ExternalRequest, IpLocations, Nothing, Watchlist};
-use crate::functions::ip_location::IpLocationField;
+use crate::functions::ip_location::{IpLocationField, NobodyKnows};
 use kqlake_syntax::ast::{Arg, Name, Span};
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Json, Type, Value, datetime_of_us};
@@ -142,13 +142,24 @@ impl<'a> Binder<'a> {
         Ok(Rel { kind, columns, hidden: Vec::new(), serialized: false, table_name: None })
     }
 
-    /// `geo_info_from_ip_address(ip)`: the argument was bound as the registry says.
+    /// `geo_info_from_ip_address(ip)`: the argument was bound as the registry says. Where nobody knows places of addresses, the first
+    /// address ends the query, and a query that looks at none is answered.
     pub(super) fn ip_location(&mut self, name: &Name, call: BoundExpr) -> Bind<BoundExpr> {
         let (ty, span) = (call.ty, call.span);
-        let source: Arc<dyn IpLocations> = match self.external(ExternalRequest::IpLocations, name.span)? {
-            Some(ExternalAnswer::IpLocations(source)) => source,
+        let request = ExternalRequest::IpLocations;
+        let refusal = match self.external.given.and_then(|given| given.get(&request)) {
+            Some(Err(refusal)) => Some(refusal.clone()),
+            None if self.checking => self.external.source.permits(&request).err(),
+            _ => None,
+        };
+        let source: Arc<dyn IpLocations> = if let Some(ExternalRefusal { message, advice }) = refusal {
+            self.warn(name.span, format!("{message}, and ends at the first address: {advice}"));
+            Arc::new(NobodyKnows { why: format!("{message}: {advice}") })
+        } else if let Some(ExternalAnswer::IpLocations(source)) = self.external(request, name.span)? {
+            source
+        } else {
             // What is computed is known in the next round, if anything is run at all.
-            _ => return Ok(BoundExpr::new(BoundKind::Unknown, ty, span)),
+            return Ok(BoundExpr::new(BoundKind::Unknown, ty, span));
         };
         let BoundKind::Call { args, .. } = call.kind else { return Ok(call) };
         Ok(BoundExpr::new(BoundKind::Field { source: Arc::new(IpLocationField { source }), args, index: 0 }, ty, span))

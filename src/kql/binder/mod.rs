@@ -426,7 +426,8 @@ impl<'a> Binder<'a> {
             .collect();
         let pass = |h: &HiddenColumn| (h.id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default()));
         let mut exprs: Vec<(ColId, BoundExpr)> = columns.iter().map(|(c, e)| (c.id, e.clone())).collect();
-        exprs.extend(hidden.iter().map(pass));
+        // That there may be more columns is no column.
+        exprs.extend(hidden.iter().filter(|h| !matches!(h.role, HiddenRole::Open)).map(pass));
         Rel {
             columns: columns.into_iter().map(|(c, _)| c).collect(),
             hidden,

@@ -1,11 +1,15 @@
 //! Functions that Microsoft's services add to the language: enrichment in Defender XDR, watchlists in Sentinel.
 //!
-//! Enrichment asks a service, so that no query with it can run here; but such queries are published, and their names and types can
-//! be checked. Watchlists are files of the configuration. Columns: the pages of these functions in the documentation of Defender XDR and Sentinel.
+//! Enrichment asks a service, which kqlake does not: a query that reads what the service would say of a row ends there, by name. Where no
+//! row gets that far it is answered, as published queries over tables without rows are. Watchlists are files of the configuration.
+//! Columns: the pages of these functions in the documentation of Defender XDR and Sentinel.
+
+use std::sync::Arc;
 
 use super::{Bind, Binder, Scope};
 use crate::bound::*;
 use crate::free_name::free_name;
+use crate::functions::asked_for::AskedFor;
 use kqlake_syntax::ast::{Arg, Name};
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Type, Value};
@@ -118,6 +122,7 @@ impl Binder<'_> {
             self.scalar(&arg.expr, &mut super::expr::ExprContext::new(&row, scope))?;
         }
         match service.from {
+            RowsOf::Defender if input.is_some() => {}
             RowsOf::Defender => {
                 let message = format!("the function {} is not supported: it asks Microsoft Defender", name.text);
                 self.not_run(Diagnostic::error(code::UNSUPPORTED, name.span, message))?;
@@ -130,15 +135,31 @@ impl Binder<'_> {
             RowsOf::WatchlistNames => return self.watchlist_names(name.span),
         }
         let mut columns: Vec<BoundColumn> = input.map(|rel| rel.columns.clone()).unwrap_or_default();
-        let mut hidden = input.map(|rel| rel.hidden.clone()).unwrap_or_default();
         for (column, ty) in service.columns {
             let name = free_name(column, |n| columns.iter().any(|c| c.name == n));
             columns.push(BoundColumn { id: self.id(), name, ty: *ty });
         }
-        if service.open {
-            hidden.push(self.open_marker());
+        let mut rel = match input {
+            Some(input) => self.unasked(input, columns, name),
+            None => Rel {
+                kind: RelKind::Values(Vec::<Vec<Value>>::new()),
+                columns,
+                hidden: Vec::new(),
+                serialized: false,
+                table_name: None,
+            },
+        };
+        if service.open || self.checking && input.is_some_and(Self::is_open) {
+            rel.hidden.push(self.open_marker());
         }
-        let kind = RelKind::Values(Vec::<Vec<Value>>::new());
-        Ok(Rel { kind, columns, hidden, serialized: false, table_name: None })
+        Ok(rel)
+    }
+
+    /// The rows that a service would add columns to: none, or the end of the query.
+    fn unasked(&mut self, input: &Rel, columns: Vec<BoundColumn>, name: &Name) -> Rel {
+        let why = format!("{} asks Microsoft Defender, which kqlake does not do", name.text);
+        self.warn(name.span, format!("{why}: the query ends at the first row"));
+        let inputs = input.columns.first().map(|c| c.id).into_iter().collect();
+        self.computed(input.clone(), inputs, Arc::new(AskedFor { why }), columns, false)
     }
 }

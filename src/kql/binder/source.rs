@@ -287,6 +287,9 @@ impl Binder<'_> {
                 (new, BoundExpr::column(c, Span::default()))
             })
             .collect();
+        if Self::is_open_without_rows(&rel) {
+            return Rel { columns: columns.into_iter().map(|(c, _)| c).collect(), ..rel };
+        }
         // Promoted columns follow their bag under its new id.
         let mut hidden = Vec::new();
         let mut exprs: Vec<(ColId, BoundExpr)> = columns.iter().map(|(c, e)| (c.id, e.clone())).collect();

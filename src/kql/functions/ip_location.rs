@@ -32,12 +32,32 @@ impl RowFields for IpLocationField {
         for row in 0..rows {
             let address = addresses.as_ref().map_or(ValueRef::Null, |column| column.get(row));
             let place = match address {
-                ValueRef::String(text) => text.trim().parse::<IpAddr>().ok().and_then(|address| self.source.find(address)),
+                ValueRef::String(text) => match text.trim().parse::<IpAddr>() {
+                    Ok(address) => self.source.find(address)?,
+                    Err(_) => None,
+                },
                 _ => None,
             };
             places.push(&place.map_or(Value::Null, |place| Value::Dynamic(bag(place))));
         }
         Ok(vec![places.finish()?])
+    }
+}
+
+/// Stands where nobody knows the places: the first address that is asked for ends the query.
+#[derive(Debug)]
+pub(crate) struct NobodyKnows {
+    /// Why nobody does, and what would change that.
+    pub why: String,
+}
+
+impl IpLocations for NobodyKnows {
+    fn find(&self, _: IpAddr) -> Result<Option<IpLocation>, String> {
+        Err(self.why.clone())
+    }
+
+    fn identity(&self) -> String {
+        format!("nobody: {}", self.why)
     }
 }
 

@@ -5,6 +5,7 @@
 //! DataFusion expression, and `docs/kql-support.md` is generated from them.
 
 pub(crate) mod aggregate;
+pub(crate) mod asked_for;
 pub(crate) mod codec;
 pub(crate) mod constants;
 pub(crate) mod externaldata;

@@ -111,7 +111,7 @@ impl Binder<'_> {
             let candidates = input.columns.iter().map(|c| c.name.clone()).collect();
             return self.unknown("column", by, candidates);
         };
-        if column.ty == Type::Dynamic {
+        if column.ty == Type::Dynamic && !self.untyped.contains(&column.id) {
             return self.error(code::TYPE, by.span, "a dynamic column cannot part the rows; extend a tostring(…) of it first");
         }
         let key = HiddenColumn { id: self.id(), ty: column.ty, role: HiddenRole::Key };
@@ -182,7 +182,7 @@ impl Binder<'_> {
     }
 
     /// An operator over all rows, over those of each sub-query where there are any. What distinguishes them passes it by.
-    pub(super) fn computed(
+    pub(in crate::binder) fn computed(
         &self,
         input: Rel,
         inputs: Vec<ColId>,

@@ -271,7 +271,8 @@ impl Binder<'_> {
         };
         let table = RowTable { columns: all, batches };
         let result = PluginInput::new(&table, visible).and_then(|input| (call.plugin.run)(&input, &call.args));
-        self.plugin_result(result, declared, call.plugin.name, span)
+        let rel = self.plugin_result(result, declared, call.plugin.name, span)?;
+        Ok(if known { rel } else { self.open_without_rows(rel) })
     }
 
     fn plugin_result(
@@ -368,7 +369,15 @@ impl Binder<'_> {
         let result = PluginInput::new(&table, visible).and_then(|input| (plugin.run)(&input, &call.args));
         let conformed = declared.is_some();
         let rel = self.plugin_result(result, declared, "pivot", name.span)?;
-        if conformed { Ok(rel) } else { self.dynamic_again(rel, &stay, name.span) }
+        if conformed {
+            return Ok(rel);
+        }
+        let mut rel = self.open_without_rows(rel);
+        if !Self::is_open(&rel) {
+            return self.dynamic_again(rel, &stay, name.span);
+        }
+        rel.columns.iter_mut().zip(&stay).for_each(|(column, stays)| column.ty = stays.ty);
+        Ok(rel)
     }
 
     /// Binds the arguments of `pivot`. Without an aggregate it counts; without columns that stay, all do that are not used.

@@ -78,7 +78,7 @@ impl Binder<'_> {
                 None => row.columns.push(BoundColumn { id: self.id(), name: column.name.clone(), ty: column.ty }),
             }
         }
-        if tables.iter().any(Self::is_open) {
+        if self.checking && tables.iter().any(Self::is_open) {
             row.hidden.push(self.open_marker());
         }
         let mut names = Vec::new();

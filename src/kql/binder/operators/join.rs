@@ -38,8 +38,11 @@ impl Binder<'_> {
         let right = self.table(right, scope)?;
         self.joins_within_sub_queries(kind, &left, &right, operator.keyword)?;
         let right = if self.shares_ids(&left, &right) { self.with_fresh_ids(right) } else { right };
-        let (left, right) = self.infer_join_columns(left, right, on);
-        let (pairs, _) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
+        let (mut left, mut right) = self.infer_join_columns(left, right, on);
+        let (mut pairs, _) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
+        if !self.checking {
+            self.type_keys(&mut left, &mut right, &mut pairs);
+        }
         let (columns, hidden): (Vec<BoundColumn>, Vec<HiddenColumn>) = match kind {
             JoinKind::LeftSemi | JoinKind::LeftAnti => (left.columns.clone(), left.hidden.clone()),
             JoinKind::RightSemi | JoinKind::RightAnti => (right.columns.clone(), right.hidden.clone()),
@@ -48,13 +51,7 @@ impl Binder<'_> {
                 (columns, left.hidden.iter().chain(&right.hidden).cloned().collect())
             }
         };
-        Ok(Rel {
-            columns,
-            hidden,
-            serialized: false,
-            table_name: None,
-            kind: RelKind::Join { left: Box::new(left), right: Box::new(right), kind, on: pairs },
-        })
+        Ok(self.joined(left, right, kind, pairs, columns, hidden))
     }
 
     pub(super) fn lookup(&mut self, left: Rel, operator: &Operator, right: &Expr, on: &[Expr], scope: &Scope) -> Bind<Rel> {
@@ -67,16 +64,28 @@ impl Binder<'_> {
         let right = self.table(right, scope)?;
         self.joins_within_sub_queries(kind, &left, &right, operator.keyword)?;
         let right = if self.shares_ids(&left, &right) { self.with_fresh_ids(right) } else { right };
-        let (left, right) = self.infer_join_columns(left, right, on);
-        let (pairs, right_keys) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
+        let (mut left, mut right) = self.infer_join_columns(left, right, on);
+        let (mut pairs, right_keys) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
+        if !self.checking {
+            self.type_keys(&mut left, &mut right, &mut pairs);
+        }
         let columns = merged_columns(&left.columns, &right.columns, &right_keys);
-        Ok(Rel {
-            columns,
-            hidden: left.hidden.iter().chain(&right.hidden).cloned().collect(),
-            serialized: false,
-            table_name: None,
-            kind: RelKind::Join { left: Box::new(left), right: Box::new(right), kind, on: pairs },
-        })
+        let hidden = left.hidden.iter().chain(&right.hidden).cloned().collect();
+        Ok(self.joined(left, right, kind, pairs, columns, hidden))
+    }
+
+    fn joined(
+        &mut self,
+        left: Rel,
+        right: Rel,
+        kind: JoinKind,
+        on: Vec<(BoundExpr, BoundExpr)>,
+        columns: Vec<BoundColumn>,
+        hidden: Vec<HiddenColumn>,
+    ) -> Rel {
+        let kind = RelKind::Join { left: Box::new(left), right: Box::new(right), kind, on };
+        let rel = Rel { columns, hidden, serialized: false, table_name: None, kind };
+        if self.checking { rel } else { self.join_of_no_rows(rel) }
     }
 
     /// Refuses a join that would have to be run again for each sub-query of `mv-apply` or `partition`: one join of all their

@@ -10,6 +10,7 @@ mod find;
 mod graph;
 mod graph_search;
 mod join;
+mod no_rows;
 mod parse;
 mod project;
 mod scan;
@@ -39,8 +40,12 @@ impl Binder<'_> {
         let Some(open) = input.as_ref().filter(|rel| Self::is_open(rel)).cloned() else {
             return self.operator_over(input, operator, scope, last);
         };
+        if self.computes_of_no_rows(&operator.kind) {
+            self.type_as_dynamic(&open);
+        }
         let outer = std::mem::take(&mut self.inferred);
         let (found, extra, generated) = (self.diagnostics.len(), self.extra_tables.len(), self.generated);
+        let (asked, answered) = (self.request.is_some(), self.next_answer);
         // While an operator around this one is learning, this one is not bound twice: that would double with each level.
         let learning = std::mem::replace(&mut self.learning, true);
         let result = self.operator_over(input, operator, scope, last);
@@ -52,9 +57,23 @@ impl Binder<'_> {
         self.diagnostics.truncate(found);
         self.extra_tables.truncate(extra);
         self.generated = generated;
+        self.next_answer = answered;
+        if !asked {
+            self.request = None;
+        }
         let mut input = open;
         let outer = std::mem::take(&mut self.just_inferred);
         self.add_untyped(&mut input, &names);
+        if !self.checking {
+            for name in &names {
+                let taken =
+                    format!("'{}' is taken for a column: which there are follows from rows, and there are none", name.text);
+                self.warn(name.span, taken);
+            }
+            if self.computes_of_no_rows(&operator.kind) {
+                self.type_as_dynamic(&input);
+            }
+        }
         let result = self.operator_over(Some(input), operator, scope, last);
         self.just_inferred = outer;
         self.left_open(result, &operator.kind)
@@ -65,11 +84,14 @@ impl Binder<'_> {
     fn left_open(&mut self, result: Bind<Rel>, kind: &OperatorKind) -> Bind<Rel> {
         use OperatorKind as K;
         let mut rel = result?;
+        if !self.checking {
+            return Ok(self.of_no_rows(rel, kind));
+        }
         let closes = matches!(
             kind,
             K::Count(_) | K::GetSchema | K::Reduce { .. } | K::Evaluate { .. } | K::Consume | K::Fork(_) | K::Facet { .. }
         );
-        if self.checking && !closes && !Self::is_open(&rel) {
+        if !closes && !Self::is_open(&rel) {
             rel.hidden.push(self.open_marker());
         }
         Ok(rel)

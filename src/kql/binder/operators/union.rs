@@ -160,14 +160,15 @@ impl Binder<'_> {
             self.not_run(Diagnostic::error(code::UNSUPPORTED, span, message))?;
         }
         let offset = usize::from(source.is_some());
+        let none = !self.checking && rels.iter().all(|(_, rel)| Self::is_open_without_rows(rel));
         let mirrored = self.union_promoted(&rels, &targets, &columns[offset..]);
         for (column, target) in columns[offset..].iter().zip(&targets) {
             let untyped = |c: &BoundColumn| target.takes(c) && self.untyped.contains(&c.id);
-            if rels.iter().any(|(_, rel)| rel.columns.iter().any(untyped)) {
+            if (self.checking || none) && rels.iter().any(|(_, rel)| rel.columns.iter().any(untyped)) {
                 self.untyped.insert(column.id);
             }
         }
-        let open = rels.iter().any(|(_, rel)| Self::is_open(rel));
+        let open = self.checking && rels.iter().any(|(_, rel)| Self::is_open(rel));
         let mut inputs = Vec::with_capacity(rels.len());
         for (label, rel) in rels {
             let mut exprs = Vec::with_capacity(columns.len());
@@ -194,7 +195,8 @@ impl Binder<'_> {
         if open {
             hidden.push(self.open_marker());
         }
-        Ok(Rel { columns, hidden, serialized: false, table_name: None, kind: RelKind::Union { inputs, ids } })
+        let rel = Rel { columns, hidden, serialized: false, table_name: None, kind: RelKind::Union { inputs, ids } };
+        Ok(if none { self.emptied(rel) } else { rel })
     }
 
     /// The columns of a union's result: each name with its type, and a name with several types once a type, as `name_type`.
