@@ -57,6 +57,16 @@ fn generated_names_are_counted_through_the_query() {
 }
 
 #[test]
+fn a_join_asks_each_side_for_its_own_keys() {
+    let side = "A | project n, d | evaluate bag_unpack(d)";
+    all(&[
+        (&format!("{side} | join ({side}) on $left.x == $right.y"), "n:long, x:dynamic, n1:long, y:dynamic"),
+        (&format!("{side} | join ({side}) on $right.y == $left.x"), "n:long, x:dynamic, n1:long, y:dynamic"),
+        (&format!("{side} | join ({side}) on x"), "n:long, x:dynamic, n1:long, x1:dynamic"),
+    ]);
+}
+
+#[test]
 fn a_second_target_of_extend_takes_the_place_of_the_first() {
     all(&[
         ("A | project d | extend tostring(d.x), tolong(d.x)", "d:dynamic, d_x:long"),

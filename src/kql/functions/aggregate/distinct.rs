@@ -156,3 +156,62 @@ impl Accumulate for Exact {
         size_of::<Self>() + self.keys.capacity() * 17
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Made = Result<Box<dyn Accumulate>, String>;
+
+    /// The counters with these constants, `dcount` and `count_distinct`.
+    fn both(constants: &[Value]) -> [Made; 2] {
+        let constant = |value: &Value| ArgInfo { ty: Type::Long, constant: Some(value.clone()) };
+        let args: Vec<ArgInfo> =
+            std::iter::once(ArgInfo { ty: Type::Long, constant: None }).chain(constants.iter().map(constant)).collect();
+        [dcount(&args, Type::Long), count_distinct(&args, Type::Long)]
+    }
+
+    fn count(into: &mut dyn Accumulate, numbers: std::ops::Range<i64>) {
+        numbers.for_each(|n| into.update(&[ValueRef::Long(n)]));
+    }
+
+    #[test]
+    fn states_of_parts_merge_into_the_count_of_all() {
+        for (mut one, mut other) in both(&[]).into_iter().map(Result::unwrap).zip(both(&[]).map(Result::unwrap)) {
+            count(&mut *one, 0..100);
+            count(&mut *other, 50..300);
+            other.update(&[ValueRef::Null]);
+            one.merge(&other.state());
+            assert_eq!((one.finish(), other.finish()), (Value::Long(300), Value::Long(250)));
+        }
+    }
+
+    #[test]
+    fn what_is_held_grows_with_the_values() {
+        for mut counter in both(&[]).map(Result::unwrap) {
+            let empty = counter.size();
+            count(&mut *counter, 0..10_000);
+            assert!(empty > 0 && counter.size() >= empty + 10_000 * size_of::<u64>(), "{} {empty}", counter.size());
+        }
+    }
+
+    #[test]
+    fn the_accuracy_says_from_when_on_a_count_is_an_estimate() {
+        let exact = |accuracy: &[Value], numbers: i64| {
+            let [counter, _] = both(accuracy);
+            let mut counter = counter.unwrap();
+            count(&mut *counter, 0..numbers);
+            counter.finish() == Value::Long(numbers)
+        };
+        for (accuracy, most) in [(0, 1 << 12), (1, 1 << 14), (2, 1 << 16), (3, 1 << 17), (4, 1 << 18)] {
+            assert!(
+                exact(&[Value::Long(accuracy)], most) && !exact(&[Value::Int(accuracy as i32)], most + most / 8),
+                "{accuracy}"
+            );
+        }
+        assert!(exact(&[], 1 << 14) && !exact(&[], 18_000));
+        for bad in [Value::Long(5), Value::Long(-1), Value::Real(1.0)] {
+            assert!(both(&[bad])[0].is_err());
+        }
+    }
+}
