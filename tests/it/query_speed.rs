@@ -361,9 +361,9 @@ fn a_table_that_is_opened_ahead_and_not_read_is_no_reason_to_refuse() {
     std::fs::write(log.join("00000000000000000000.json"), "{").expect("a file");
     let ask = |kql: &str| run_in(dir.path(), &["--lake", "lake", "query", kql, "-f", "csv"]);
     for kql in [
-        "let unused = () { AuditRecords | count }; traces | count",
-        "let AuditRecords = traces; AuditRecords | count",
-        "let unused = AuditRecords | count; traces | join kind=leftanti (traces | where false) on itemId | count",
+        "let unused = () { AuditRecords | count }; traces | where strlen(itemId) == 3 | count",
+        "let AuditRecords = traces; AuditRecords | where strlen(itemId) == 3 | count",
+        "let unused = AuditRecords | count; traces | where strlen(itemId) == 3 | join kind=leftanti (traces | where false) on itemId | count",
     ] {
         let answer = ask(kql).exits(0);
         assert_eq!((answer.out.as_str(), answer.err.as_str()), ("Count\n16\n", ""), "{kql}");
