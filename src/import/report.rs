@@ -209,3 +209,24 @@ pub trait Progress: Send + Sync {
 
 /// Progress that is dropped.
 impl Progress for () {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::report;
+
+    #[test]
+    fn a_service_is_asked_again_for_what_is_of_no_known_kind_or_damaged() {
+        let asked = |state, is_damaged| {
+            let mut unit = UnitReport { is_damaged, ..report("u", state, 0) };
+            unit.ask_again();
+            (unit.state, unit.held)
+        };
+        assert_eq!(asked(UnitState::Unknown, false), (UnitState::Failed, true));
+        assert_eq!(asked(UnitState::Incomplete, true), (UnitState::Incomplete, true));
+        for state in [UnitState::Done, UnitState::Incomplete, UnitState::Failed, UnitState::Empty] {
+            assert_eq!(asked(state, false), (state, false), "{state:?}");
+        }
+        assert_eq!(asked(UnitState::Done, true), (UnitState::Done, false));
+    }
+}

@@ -344,5 +344,7 @@ mod tests {
         assert!(is_of_decoder(&DataFusionError::from(ParquetError::EOF("page".into()))));
         assert!(is_of_decoder(&DataFusionError::from(ArrowError::ParquetError("page".into()))));
         assert!(is_of_decoder(&DataFusionError::IoError(io::ErrorKind::UnexpectedEof.into())));
+        let early_end = ArrowError::IoError("page".into(), io::ErrorKind::UnexpectedEof.into());
+        assert!(is_of_decoder(&DataFusionError::from(early_end)));
     }
 }

@@ -398,6 +398,19 @@ mod tests {
     }
 
     #[test]
+    fn one_run_at_a_time_makes_its_files_final() {
+        let lake = tempfile::tempdir().unwrap();
+        let quarantine = quarantine(lake.path(), FileLimits::default());
+        let runs = store::folder(lake.path());
+        std::fs::create_dir_all(&runs).unwrap();
+        let turn = quarantine.turn().expect("locks");
+        let other = File::options().write(true).open(runs.join(TURN)).unwrap();
+        assert!(other.try_lock().is_err());
+        drop(turn);
+        other.try_lock().unwrap();
+    }
+
+    #[test]
     fn what_a_killed_run_left_is_swept_by_the_next_one() {
         let lake = tempfile::tempdir().unwrap();
         let killed = lake.path().join("_quarantine/killed");

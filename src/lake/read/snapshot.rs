@@ -319,4 +319,18 @@ mod tests {
         assert_eq!((us(&text, false), us(&text, true)), (Some(1_000), Some(1_999)));
         assert_eq!(us(&json!("nonsense"), true), None);
     }
+
+    #[test]
+    fn numbers_and_texts_of_the_log_are_bounds_where_they_are_of_the_columns_type() {
+        for greatest in [false, true] {
+            let of = |value: &Value, ty: &DataType| bound(value, ty, greatest);
+            assert_eq!(of(&json!(5), &DataType::Int64), Some(ScalarValue::Int64(Some(5))));
+            assert_eq!(of(&json!(5), &DataType::Int32), Some(ScalarValue::Int32(Some(5))));
+            assert_eq!(of(&json!(1_i64 << 31), &DataType::Int32), None);
+            assert_eq!(of(&json!("x"), &DataType::Utf8), Some(ScalarValue::Utf8(Some("x".to_owned()))));
+            for (value, ty) in [(json!("5"), DataType::Int64), (json!(5), DataType::Utf8), (json!(1.5), DataType::Int64)] {
+                assert_eq!(of(&value, &ty), None, "{value}");
+            }
+        }
+    }
 }

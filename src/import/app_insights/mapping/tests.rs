@@ -189,3 +189,23 @@ fn a_count_of_one_says_nothing_where_there_is_no_column_for_it_and_all_else_is_k
         assert_eq!(counter(&format!(",{member}")), Cell::Json(format!("{{{member}}}").into()), "{member}");
     }
 }
+
+#[test]
+fn a_count_that_does_not_stand_for_the_sampling_is_kept_beside_the_one_that_does() {
+    let counts = |member: &str| {
+        let text = format!(
+            r#"{{"view":[{{"name":"n"{member}}}],"internal":{{"data":{{"id":"x"}}}},
+               "context":{{"data":{{"eventTime":"2026-01-05T16:42:45Z","samplingRate":50.0}}}}}}"#
+        );
+        let members = Members::parse(&text).unwrap();
+        let row = AppInsights::default().continuous(&members).unwrap().remove(0);
+        let Cell::Json(extra) = row.get("_extra") else { panic!("nothing is left") };
+        let extra: serde_json::Value = serde_json::from_str(extra).unwrap();
+        (row.get("itemCount").clone(), extra.pointer("/view/count").and_then(serde_json::Value::as_i64))
+    };
+    assert_eq!(counts(""), (Cell::Int(2), None));
+    for count in [2, 3] {
+        assert_eq!(counts(&format!(r#","count":{count}"#)), (Cell::Int(count), None));
+    }
+    assert_eq!(counts(r#","count":1"#), (Cell::Int(2), Some(1)));
+}
