@@ -11,7 +11,10 @@
 `cargo mutants` builds once a mutant, which takes minutes here. This takes its list of mutants, and puts a sample of them into a
 clone of the last commit (`FOLDER/tree`), each behind a switch (`src/main.rs` beside this file): the process whose environment
 has `MUTANT=7` runs with the seventh changed. `choose` takes so many mutants by chance of the files below a path, or all of them.
-The seed is fixed: the same commit gives the same sample. Each step goes on where it was ended.
+The same commit and seed (`--seed=N`) give the same sample. Each step goes on where it was ended. `reach` and `kill` run `--jobs=N`
+tests at once and leave out those whose names contain a `--skip=NAME`; `reach` leaves out those that take longer than `--limit=SECONDS`
+as well. `kill` leaves a mutant open after `--budget=SECONDS`, and goes on with it the next time. Tests of generated cases have few
+(`FEW_CASES`).
 
 What is left out: constants and `const fn`, `||` beside `let`, and what does not compile, which cargo-mutants leaves out too, with
 one difference: for `-> impl Trait` a switch would need both bodies to be of one type. `kqlake-value` holds the switch, and
@@ -19,13 +22,16 @@ no mutants. A test that fails without mutants is left out and named.
 """
 
 import collections
+import concurrent.futures
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -35,8 +41,12 @@ SEED = 20261130
 GOLDEN = "kqlt::golden_queries_have_one_answer_under_every_setting"
 # They read the sources, and have nothing to do with what a mutant does.
 NO_TESTS_OF_BEHAVIOUR = ("layering::",)
+# Tests that go on for as long as they are told to, and whose cases are much alike.
+FEW_CASES = {"KQLAKE_GENERATED_CASES": "40", "KQLAKE_KILLS": "2", "PROPTEST_CASES": "16"}
 # Seconds. What takes longer may be a busy machine: it counts if the test passes without the mutant right after.
 LEAST_TIMEOUT = 20.0
+# Bytes that a test and what it starts may have each: a mutant may lose all sense of measure.
+MOST_MEMORY = 6 << 30
 
 SWITCH = '''//! Mutants in the build: one is switched on by its number in the environment.
 
@@ -68,7 +78,8 @@ pub fn on(id: u32) -> bool {
 
 
 class Run:
-    def __init__(self, folder):
+    def __init__(self, folder, seed=SEED, jobs=1, limit=1200, budget=1 << 30, skip=()):
+        self.seed, self.jobs, self.limit, self.budget, self.skip = seed, jobs, limit, budget, skip
         self.folder = Path(folder).resolve()
         self.tree = self.folder / "tree"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +102,7 @@ class Run:
         listed = subprocess.run(
             ["cargo", "mutants", "--list", "--json", "--workspace"], cwd=self.tree, check=True, capture_output=True, text=True
         )
-        chosen, rng = [], random.Random(SEED)
+        chosen, rng = [], random.Random(self.seed)
         for part in wanted:
             path, _, count = part.partition("=")
             below = [m for m in json.loads(listed.stdout) if m["file"] == path or m["file"].startswith(path + "/")]
@@ -153,7 +164,7 @@ class Run:
                     (self.tree / file).write_text(text)
             done, messages = self.cargo("build", "--bin", "kqlake", "--test", "it", "--keep-going")
             if done:
-                done, messages = self.cargo("test", "--no-run", "--workspace", "--lib", "--keep-going")
+                done, messages = self.cargo("test", "--no-run", "--workspace", "--lib")
             if done:
                 return self.remember_programs()
             bad = blamed(messages, self.load("places", {}), {m["id"]: m["genre"] for m in self.load("put", [])})
@@ -197,7 +208,7 @@ class Run:
 
     def run_test(self, test, limit, **more):
         """Whether it passed (or "timeout"), and the seconds it took."""
-        env = {**os.environ, "TMPDIR": str(self.folder / "tmp"), "RUST_TEST_THREADS": "1", **test["env"], **more}
+        env = {**os.environ, "TMPDIR": str(self.folder / "tmp"), "RUST_TEST_THREADS": "1", **FEW_CASES, **test["env"], **more}
         start = time.time()
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         command = [test["program"], "--exact", test["name"]]
@@ -215,17 +226,25 @@ class Run:
         return passed, time.time() - start
 
     def reach(self):
-        reached, file = self.load("reached", {}), self.folder / "reached.txt"
-        for test in self.load("tests", {})["tests"]:
-            if test["title"] in reached:
-                continue
-            file.unlink(missing_ok=True)
-            passed, seconds = self.run_test(test, 1200, MUTANTS_REACHED=str(file))
+        reached, writing = self.load("reached", {}), threading.Lock()
+
+        def one(place, test):
+            file = self.folder / "tmp" / f"reached-{place}.txt"
+            passed, seconds = self.run_test(test, self.limit, MUTANTS_REACHED=str(file))
             ids = sorted({int(line) for line in file.read_text().split()}) if file.exists() else []
-            reached[test["title"]] = {"passed": passed is True, "seconds": seconds, "ids": ids}
-            self.store("reached", reached)
-            if passed is not True:
-                print(f"fails without mutants: {test['title']}", flush=True)
+            file.unlink(missing_ok=True)
+            with writing:
+                reached[test["title"]] = {"passed": passed is True, "seconds": seconds, "ids": ids}
+                self.store("reached", reached)
+                if passed is not True:
+                    print(f"{'takes too long' if passed else 'fails without mutants'}: {test['title']}", flush=True)
+
+        wanted = [t for t in self.load("tests", {})["tests"] if self.is_wanted(t["title"]) and t["title"] not in reached]
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
+            list(pool.map(one, range(len(wanted)), wanted))
+
+    def is_wanted(self, title):
+        return not any(name in title for name in self.skip)
 
     def kill(self):
         tests = {t["title"]: t for t in self.load("tests", {})["tests"]}
@@ -238,12 +257,14 @@ class Run:
         turn = collections.Counter()
         for mutant in mutants:
             mutant["turn"] = turn[mutant["part"]] = turn[mutant["part"]] + 1
-        for mutant in sorted(mutants, key=lambda m: m["turn"]):
-            if str(mutant["id"]) in results:
-                continue
-            left = [t for t, r in reached.items() if r["passed"] and mutant["id"] in r["ids"]]
-            result = {"name": mutant["name"], "part": mutant["part"], "tests": len(left), "by": None}
-            while left and not result["by"]:
+        writing = threading.Lock()
+
+        def one(mutant):
+            result = results.get(str(mutant["id"])) or {"name": mutant["name"], "part": mutant["part"], "by": None, "tried": []}
+            by = [t for t, r in reached.items() if r["passed"] and mutant["id"] in r["ids"] and self.is_wanted(t)]
+            result["tests"], left = len(by), [t for t in by if t not in result["tried"]]
+            end = time.time() + self.budget
+            while left and not result["by"] and time.time() < end:
                 # What has failed often for the time that it takes comes first.
                 title = max(left, key=lambda t: (kills[t] + 1) / (tries[t] + 3) / (seconds[t] + 0.05))
                 left.remove(title)
@@ -251,12 +272,20 @@ class Run:
                 limit = max(LEAST_TIMEOUT, 5 * seconds[title])
                 passed, took = self.run_test(tests[title], limit, MUTANT=str(mutant["id"]))
                 if passed is True or (took > LEAST_TIMEOUT and self.run_test(tests[title], limit)[0] is not True):
+                    result["tried"].append(title)
                     continue
                 kills[title] += 1
                 result["by"] = title
-            results[str(mutant["id"])] = result
-            self.store("results", results)
-            print(result["by"] or "MISSED", "|", mutant["name"], flush=True)
+            with writing:
+                results[str(mutant["id"])] = result
+                self.store("results", results)
+                print(result["by"] or ("OPEN" if left else "MISSED"), "|", mutant["name"], flush=True)
+
+        # A mutant that was missed is tried again by tests that were reached since, or that its time did not suffice for.
+        mutants.sort(key=lambda m: (len(results.get(str(m["id"]), {}).get("tried", [])), m["turn"]))
+        left = [m for m in mutants if not results.get(str(m["id"]), {}).get("by")]
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
+            list(pool.map(one, left))
 
     def report(self):
         results = self.load("results", {}).values()
@@ -264,10 +293,11 @@ class Run:
             own = [r for r in results if r["part"] == part]
             caught = sum(r["by"] is not None for r in own)
             unreached = sum(r["tests"] == 0 for r in own)
-            print(f"{part}: {caught} of {len(own)} caught, {caught / len(own):.0%}; {unreached} are reached by no test")
+            open = sum(r["by"] is None and len(r["tried"]) < r["tests"] for r in own)
+            print(f"{part}: {caught} of {len(own)} caught, {caught / len(own):.0%}; {unreached} are reached by no test, {open} open")
         for result in sorted(results, key=lambda r: r["name"]):
             if not result["by"]:
-                print(f"  missed by {result['tests']}: {result['name']}")
+                print(f"  missed by {len(result['tried'])} of {result['tests']}: {result['name']}")
 
 
 def blamed(messages, places, genres):
@@ -293,7 +323,14 @@ def blamed(messages, places, genres):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3 or sys.argv[2] not in ("choose", "build", "reach", "kill", "report"):
+    options = [a.partition("=") for a in sys.argv[1:] if a.startswith("--")]
+    given = [a for a in sys.argv[1:] if not a.startswith("--")]
+    steps = ("choose", "build", "reach", "kill", "report")
+    if len(given) < 2 or given[1] not in steps or any(name not in ("--seed", "--jobs", "--limit", "--budget", "--skip") for name, *_ in options):
         sys.exit(__doc__)
-    run = Run(sys.argv[1])
-    run.choose(sys.argv[3:]) if sys.argv[2] == "choose" else getattr(run, sys.argv[2])()
+    numbers = {name[2:]: int(value) for name, _, value in options if name != "--skip"}
+    run = Run(given[0], skip=tuple(value for name, _, value in options if name == "--skip"), **numbers)
+    if given[1] in ("reach", "kill"):
+        # Tests inherit it.
+        resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
+    run.choose(given[2:]) if given[1] == "choose" else getattr(run, given[1])()
