@@ -128,6 +128,14 @@ async fn the_same_rows_land_once() {
     assert_eq!(number(&lake, "traces", "select count(*) from traces").await, 3);
     assert_eq!(lake.position(def("traces"), "test/stream").await.expect("position"), Some(position(3)));
     assert_eq!(lake.position(def("traces"), "other").await.expect("position"), None);
+
+    // Within one landing, too, whose first rows are in a file already.
+    let mut landing = lake.land(def("traces")).await.expect("a landing").with_buffer(1);
+    for rows in [&[("x", DAY), ("y", DAY)][..], &[("x", DAY)]] {
+        landing.write(traces(rows)).await.expect("written");
+    }
+    let landed = landing.commit(position(9)).await.expect("landed");
+    assert_eq!((landed.new, landed.duplicates), (2, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,6 +40,8 @@ async fn a_position_is_committed_without_rows() {
 async fn positions_are_in_the_log_whatever_became_of_the_file_beside() {
     let dir = tempfile::tempdir().expect("dir");
     let lake = Lake::new(dir.path());
+    // The first commit of all, and the only one of its stream.
+    lake.advance(def("traces"), &of("first", 8)).await.expect("a commit");
     land(&lake, def("traces"), traces(&[("a", DAY)]), 1).await.expect("landed");
     lake.advance(def("traces"), &of("pages", 5)).await.expect("a commit");
     let early = fs::read(positions(dir.path())).expect("positions");
@@ -62,7 +64,8 @@ async fn positions_are_in_the_log_whatever_became_of_the_file_beside() {
     land(&lake, def("traces"), traces(&[("c", DAY)]), 3).await.expect("landed");
     let written: Value = serde_json::from_slice(&fs::read(positions(dir.path())).expect("positions")).expect("JSON");
     assert_eq!(written["streams"]["pages"]["cursor"], json!({ "offset": 5 }));
-    assert_eq!((written["rows"].as_u64(), written["version"].as_i64()), (Some(3), Some(5)));
+    assert_eq!(written["streams"]["first"]["cursor"], json!({ "offset": 8 }));
+    assert_eq!((written["rows"].as_u64(), written["version"].as_i64()), (Some(3), Some(6)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -306,3 +306,20 @@ async fn compaction_deletes_no_file_of_a_landing_that_is_open() {
     assert_eq!((compact().await, at('1').exists()), (1, false));
     assert_eq!(number(&lake, "traces", "select count(*) from traces").await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_leaves_the_files_of_a_landing_that_is_open() {
+    let dir = damaged(|_| {});
+    let lake = dir.path().join("lake");
+    let folders = fs::read_dir(lake.join("requests")).expect("the table").map(|entry| entry.expect("an entry").path());
+    let folder = folders.into_iter().find(|path| path.to_string_lossy().contains('=')).expect("a partition");
+    let open = Lake::new(&lake).land(def("requests")).await.expect("a landing");
+    let own = "part-3f0a6c1e-6a61-4c8e-9d0c-0c8f3f1b2a51.parquet";
+    fs::write(folder.join(own), "of the open landing").expect("written");
+    fs::write(lake.join("requests/_delta_log").join(COMMIT_ONE), "").expect("broken");
+    kqlake(dir.path(), &["compact", "--repair"]).exits(0);
+    let (files, _) = set_aside(&lake, "requests");
+    assert!(files.iter().any(|path| path.extension().is_some_and(|kind| kind == "parquet")), "{files:?}");
+    assert!(folder.join(own).exists() && !files.iter().any(|path| path.ends_with(own)), "{files:?}");
+    drop(open);
+}
