@@ -100,6 +100,9 @@ fn only_what_an_export_wrote_is_replaced() {
     let moved = try_export(&one).unwrap();
     assert_eq!((moved.removed, moved.strange), (0, vec![at("T/T.csv")]));
     assert_eq!(fs::read_to_string(at("T/T.csv")).unwrap(), "mine");
+    // An empty file holds nothing that would be lost.
+    fs::write(at("T/T_2024-10-05.csv"), "").unwrap();
+    assert_eq!(try_export(&[(20_001 * DAY, "x", 0)]).unwrap().written, 1);
 }
 
 #[cfg(unix)]
@@ -161,6 +164,36 @@ fn what_is_held_in_memory_is_written_in_time_and_in_order() {
 }
 
 #[test]
+fn a_file_that_holds_much_is_written_while_others_hold_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "a".repeat(200_000);
+    let rows: Vec<(i64, &str, i64)> = (0..5).map(|_| (20_000 * DAY, text.as_str(), 0)).collect();
+    assert_eq!(export(dir.path(), &rows), done(5, 1, 1, 0));
+    let written = fs::read_to_string(dir.path().join("T/T_2024-10-04.csv")).unwrap();
+    assert_eq!(written.lines().skip(1).filter(|line| line.split(',').nth(1) == Some(&text)).count(), 5);
+}
+
+#[test]
+fn files_of_a_resource_of_others_are_not_the_exports_whatever_its_title() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("T")).unwrap();
+    fs::write(at("T/T_1999-01-01.csv"), "mine").unwrap();
+    let file = serde_json::json!({ "path": "T/T_1999-01-01.csv", "sha256": hex(&Sha256::digest("mine")) });
+    let resource = serde_json::json!({ "name": "x", "title": "T", "path": ["T/T_1999-01-01.csv"], "files": [file] });
+    fs::write(at("datapackage.json"), serde_json::json!({ "resources": [resource] }).to_string()).unwrap();
+    let exported = export(dir.path(), &[(20_000 * DAY, "x", 0)]);
+    assert_eq!(exported, Exported { strange: vec![at("T/T_1999-01-01.csv")], ..done(1, 1, 1, 0) });
+    assert_eq!(fs::read_to_string(at("T/T_1999-01-01.csv")).unwrap(), "mine");
+}
+
+#[test]
+fn a_result_has_a_file_a_month_where_its_first_column_is_a_datetime() {
+    assert_eq!(Period::of_result(&columns()), Period::Month(0));
+    assert_eq!([Period::of_result(&columns()[1..]), Period::of_result(&[])], [Period::Whole, Period::Whole]);
+}
+
+#[test]
 fn a_table_without_rows_has_a_file_with_its_header() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(export(dir.path(), &[]), done(0, 1, 1, 0));
@@ -180,6 +213,11 @@ fn the_manifest_names_every_file_with_its_rows_and_hash() {
     let fields: Vec<_> =
         resource["schema"]["fields"].as_array().unwrap().iter().map(|f| f["type"].as_str().unwrap().to_owned()).collect();
     assert_eq!(fields, ["datetime", "string", "string", "number"]);
+    // The next export's entry takes its place.
+    export(dir.path(), &[(20_000 * DAY, "x", 0), (20_001 * DAY, "y", 0)]);
+    let manifest: serde_json::Value = serde_json::from_slice(&fs::read(dir.path().join("datapackage.json")).unwrap()).unwrap();
+    let rows: Vec<_> = manifest["resources"].as_array().unwrap().iter().map(|r| r["rows"].as_u64()).collect();
+    assert_eq!(rows, [Some(2)]);
 }
 
 #[test]
