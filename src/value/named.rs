@@ -1,15 +1,14 @@
 //! Columns of a batch by their names, for what reads a few rows of columns that it knows.
 
-use std::collections::HashMap;
-
 use arrow::array::{ArrayRef, RecordBatch};
 
 use crate::columns::{ColumnReader, field_type};
 use crate::{Column, Type, ValueRef, us_of_datetime};
 
-/// The columns of a batch, opened for reading once.
+/// The columns of a batch, opened for reading once. They are few, and asked for by name for each row: comparing names takes less time
+/// than hashing them.
 #[derive(Debug)]
-pub struct NamedColumns(HashMap<String, ColumnReader>);
+pub struct NamedColumns(Vec<(String, ColumnReader)>);
 
 impl NamedColumns {
     /// Opens the columns of a batch of a query's rows, which are in this order.
@@ -32,15 +31,13 @@ impl NamedColumns {
     }
 
     fn opened<'b>(columns: impl Iterator<Item = ((&'b str, Type), &'b ArrayRef)>) -> Result<Self, String> {
-        let mut opened = HashMap::new();
-        for ((name, ty), array) in columns {
-            opened.insert(name.to_owned(), ColumnReader::new(array, ty)?);
-        }
-        Ok(NamedColumns(opened))
+        let opened = columns.map(|((name, ty), array)| Ok((name.to_owned(), ColumnReader::new(array, ty)?)));
+        Ok(NamedColumns(opened.collect::<Result<_, String>>()?))
     }
 
     fn get(&self, name: &str, row: usize) -> ValueRef<'_> {
-        self.0.get(name).map_or(ValueRef::Null, |column| column.get(row))
+        // Of columns of one name the last one counts.
+        self.0.iter().rev().find(|(own, _)| own == name).map_or(ValueRef::Null, |(_, column)| column.get(row))
     }
 
     /// A text, the JSON text of a dynamic; `None` for an empty one, which stands for none at rest.

@@ -384,8 +384,9 @@ pub(crate) async fn read(lake: &Lake, section: Option<Section>) -> Result<KnownU
     tracing::debug!(section = section.map(Section::name), rows = read, units = known.units.len(), "read the ledger");
     let mut versions = HashMap::new();
     let mut damaged = HashSet::new();
+    let tables: HashSet<&str> = known.units.values().flat_map(|known| &known.tables).map(|(table, ..)| table.as_str()).collect();
     for def in kqlake_lake::tables::all() {
-        if known.units.values().any(|k| k.tables.iter().any(|(table, ..)| table == def.name)) {
+        if tables.contains(def.name) {
             match lake.table_version(def).await {
                 Ok(Some(table_version)) => {
                     versions.insert(def.name, table_version);
