@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Five-minute drops: what each import takes, by the clock and of the processor, and how many files the tables have.
+What an import wrote beside its rows (merges, checkpoints) is read from the logs, and each kind has its times.
 
 Nothing is compacted unless `--compact` says so. Traces overlap: each drop repeats a few records of the one before. Message traces
 change: each comes as pending, and is delivered in one of the drops of the next hour. In the end the lake must hold each record
@@ -56,6 +57,35 @@ def timed(command):
     return time.perf_counter() - began, used.ru_utime + used.ru_stime
 
 
+def written(work, seen):
+    """What an import wrote into the logs of its tables, from their commits since: merges, and versions with a checkpoint."""
+    what = []
+    for log in sorted(work.glob('lake/*/_delta_log')):
+        table, version = log.parent.name, seen.get(log.parent.name, 0)
+        while (commit := log / f'{version:020}.json').exists():
+            text = commit.read_text()
+            if '"operation":"OPTIMIZE"' in text:
+                what.append(f'merge of {table}')
+            elif '"remove":{' in text:
+                what.append(f'replaced rows of {table}')
+            if (log / f'{version:020}.checkpoint.parquet').exists():
+                what.append(f'checkpoint of {table}')
+            version += 1
+        seen[table] = version
+    return ' and '.join(what) or 'rows alone'
+
+
+def by_kind(took, kinds):
+    """A line a kind of import: how many there were, and their times."""
+    groups = {}
+    for one, kind in zip(took[1:], kinds[1:]):
+        groups.setdefault(kind, []).append(one)
+    limit = [1.5 * of_first for of_first in took[0]]
+    for kind, some in sorted(groups.items(), key=lambda group: -len(group[1])):
+        over = [sum(one[n] > limit[n] for one in some) for n in (0, 1)]
+        print(f'  {len(some):5} {kind}: {told(some)}; over {over[0]} and {over[1]}')
+
+
 def told(took):
     clock, processor = zip(*took)
     return (f'{statistics.median(clock):.3f} s (at most {max(clock):.3f}), '
@@ -77,13 +107,14 @@ def main():
     lake = str(work / 'lake')
     shutil.rmtree(lake, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
-    took, newest, most = [], {}, 0
+    took, kinds, seen, newest, most = [], [], {}, {}, 0
     for drop in {'traces': traces, 'message-trace': messages}[args.kind](args):
         file = work / 'drop.ndjson'
         file.write_text(''.join(json.dumps(record) + '\n' for record in drop))
         for record in drop:
             newest[record.get('itemId') or (record['id'], record['recipientAddress'])] = record.get('status')
         took.append(timed([args.kqlake, '--lake', lake, '-q', 'import', '--from', str(file)]))
+        kinds.append(written(work, seen))
         if args.compact and len(took) % args.compact == 0:
             subprocess.run([args.kqlake, '--lake', lake, '-q', 'compact'], check=True)
         if len(took) % 48 == 0 or len(took) == args.drops:
@@ -96,6 +127,7 @@ def main():
     clock, processor = (sum(t[n] > 1.5 * took[0][n] for t in took) for n in (0, 1))
     print(f'all after the first: {told(took[1:])}; at most {most} files in a table; over 1.5 times the first: '
           f'{clock} by the clock, {processor} of the processor')
+    by_kind(took, kinds)
     query = {'traces': 'traces | where cloud_RoleName != "kqlake" | summarize rows = count()',
              'message-trace': 'MessageTrace | summarize rows = count(), delivered = countif(status == "delivered")'}[args.kind]
     answer = asked(args, lake, 'query', query)[0]

@@ -1,31 +1,42 @@
-//! What is done when an import is done: small files of the tables that got rows are merged, so that drops every few minutes do
-//! not leave a file each.
+//! What is done when an import is done: upkeep of the tables that got rows, so that drops every few minutes do not leave a file each,
+//! nor logs that get longer and longer.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kqlake_lake::tables::find;
-use kqlake_lake::{CompactOptions, Lake};
+use kqlake_lake::tables::{TableDef, find};
+use kqlake_lake::{CompactOptions, Lake, Overdue, Upkeep};
 
-/// The part of the tables that are merged in one run, and one more: what is due at once is spread over the next imports.
-const PART: usize = 4;
+/// The part of the tables that a step of upkeep is done for in one run, and one more: what is due at once is spread over the next
+/// imports, since each step takes a part of the time of an import of a few rows.
+const PART: usize = 8;
 
-/// Merges small files of tables, by the rows that they have just got. The rows are in the lake: a failure is said, and the next
-/// import or compaction does it.
+/// Does what is most overdue of the upkeep of tables, by the rows that they have just got. The rows are in the lake: a failure is said,
+/// and the next import or compaction does it.
 pub(crate) async fn merge_small(lake: &Lake, landed: &BTreeMap<&'static str, u64>, memory: usize, spill_dir: Option<&Path>) {
     let spill_dir = spill_dir.map(Path::to_owned);
     let options = CompactOptions { memory_bytes: memory, spill_dir, ..CompactOptions::default() };
-    let mut left = 1 + landed.len() / PART;
+    let mut due: Vec<(Overdue, &'static TableDef, u64)> = Vec::new();
     for (table, rows) in landed {
-        let Some(def) = find(table).filter(|_| left > 0) else { continue };
-        match lake.merge_small(def, *rows, &options).await {
-            Ok(report) if report.merged > 0 => {
-                let (merged, written, deleted) = (report.merged, report.written, report.deleted);
-                tracing::info!(table, merged, written, deleted, "small files merged");
-                left -= 1;
+        let Some(def) = find(table) else { continue };
+        match lake.overdue(def, *rows).await {
+            Ok(steps) => due.extend(steps.into_iter().map(|step| (step, def, *rows))),
+            Err(error) => tracing::warn!(table, %error, "its upkeep is not known"),
+        }
+    }
+    due.sort_by_key(|(step, def, _)| (Reverse(*step), def.name));
+    for ((overdue, step), def, rows) in due.into_iter().take(1 + landed.len() / PART) {
+        let table = def.name;
+        match (lake.keep_up(def, rows, step, &options).await, step) {
+            (Ok(report), Upkeep::Merge) => {
+                tracing::info!(table, overdue, merged = report.merged, written = report.written, "small files merged");
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(table, %error, "small files not merged"),
+            (Ok(report), Upkeep::Checkpoint) => {
+                tracing::info!(table, overdue, deleted = report.deleted, "the log has a checkpoint");
+            }
+            (Err(error), Upkeep::Merge) => tracing::warn!(table, %error, "small files not merged"),
+            (Err(error), Upkeep::Checkpoint) => tracing::warn!(table, %error, "the log got no checkpoint"),
         }
     }
 }

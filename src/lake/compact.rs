@@ -2,13 +2,15 @@
 //!
 //! The rows stay as they are: a compaction is one commit that removes files and adds others with the same rows, and it
 //! takes back its work when one of its inputs has gone meanwhile. `tiers` chooses what is merged, `merge` does it, and `divide`
-//! changes a table that is partitioned by day to months. `small` merges right behind a landing, as far as that takes little time.
+//! changes a table that is partitioned by day to months. `upkeep` is what is done right behind a landing, as far as that takes little
+//! time, of which `small` is the merging.
 
 mod divide;
 mod expire;
 mod merge;
 mod small;
 mod tiers;
+mod upkeep;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -16,8 +18,9 @@ use std::time::{Duration, SystemTime};
 
 use self::divide::divide;
 use self::merge::{Replacement, merge};
-pub(crate) use self::small::merge_small;
 use self::tiers::plan;
+pub use self::upkeep::{Overdue, Upkeep};
+pub(crate) use self::upkeep::{keep_up, overdue};
 use crate::Lake;
 use crate::blocking::run_blocking;
 use crate::data::file;

@@ -34,13 +34,14 @@ mod write;
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 
 use self::blocking::run_blocking;
-pub use self::compact::{CompactOptions, CompactReport};
+pub use self::compact::{CompactOptions, CompactReport, Overdue, Upkeep};
 pub use self::damage::Damage;
 use self::data::layout::Layout;
 pub use self::data::rows::bytes_of_rows;
@@ -108,6 +109,8 @@ struct Inner {
     /// Set once the path is known to be one that a lake can have.
     placed: OnceLock<()>,
     tables: Mutex<HashMap<&'static str, TableState>>,
+    /// True once commits leave checkpoints to [`Lake::keep_up`].
+    puts_off: AtomicBool,
     /// A table that stays at a version.
     held: Option<TableSnapshot>,
 }
@@ -136,8 +139,8 @@ impl Lake {
     }
 
     fn of(root: PathBuf, fault: Fault, clock: Arc<dyn Clock>) -> Self {
-        let (placed, tables) = Default::default();
-        Lake { inner: Arc::new(Inner { root, fault, clock, placed, tables, held: None }) }
+        let (placed, tables, puts_off) = Default::default();
+        Lake { inner: Arc::new(Inner { root, fault, clock, placed, tables, puts_off, held: None }) }
     }
 
     /// The same lake with another source of time; it shares nothing of what is known of the tables.
@@ -260,6 +263,7 @@ impl Lake {
                 return Err(LakeError::Damaged { table: def.name, damage: Damage::LostCommits { file, witness } });
             }
         }
+        let log = log.map(|log| log.putting_off(self.inner.puts_off.load(Ordering::Relaxed)));
         self.known(def, |k| k.log = log.clone());
         Ok(log)
     }
@@ -396,18 +400,33 @@ impl Lake {
         compact::compact(self, def, options).await
     }
 
-    /// Merges small files of a table that has just got `landed` rows, as far as enough of them have come together and it takes
-    /// little time: what an import does when it is done, so that a table stays few files.
+    /// From now on commits leave checkpoints to [`Lake::keep_up`], as long as it comes now and then: what an import does at its end.
+    pub fn put_off_checkpoints(&self) {
+        self.inner.puts_off.store(true, Ordering::Relaxed);
+    }
+
+    /// The steps of upkeep that are worth doing for a table that has just got `landed` rows, and how overdue each is. Each is short, so
+    /// that an import of a few rows, which does one of those of all its tables, never takes much longer than others.
+    ///
+    /// # Errors
+    /// The log cannot be read, or the table uses what is not implemented here.
+    pub async fn overdue(&self, def: &'static TableDef, landed: u64) -> Result<Vec<Overdue>, LakeError> {
+        compact::overdue(self, def, landed).await
+    }
+
+    /// Does a step of upkeep for a table that has just got `landed` rows. Small files are merged, as far as enough of them have come
+    /// together and it takes little time, so that a table stays few files; or the log gets a checkpoint and files go that nobody needs.
     ///
     /// # Errors
     /// As for [`Lake::compact`]. The rows are in the table either way.
-    pub async fn merge_small(
+    pub async fn keep_up(
         &self,
         def: &'static TableDef,
         landed: u64,
+        step: Upkeep,
         options: &CompactOptions,
     ) -> Result<CompactReport, LakeError> {
-        compact::merge_small(self, def, landed, options).await
+        compact::keep_up(self, def, landed, step, options).await
     }
 }
 

@@ -5,16 +5,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kqlake_lake::fault::{Fault, Step};
-use kqlake_lake::{CompactOptions, CompactReport, Lake, LakeError, Landed};
+use kqlake_lake::{CompactOptions, CompactReport, Lake, LakeError, Landed, Upkeep};
 use kqlake_value::clock::FixedClock;
 use serde_json::{Value, json};
 
 use super::lake::{DAY, HOUR, call_records, def, land, live_files, number, texts, traces};
 use super::support::run_in;
 
-/// What an import does behind a landing.
+/// Merges small files, where that is due.
 async fn merge(lake: &Lake, table: &str, landed: u64) -> Result<CompactReport, LakeError> {
-    lake.merge_small(def(table), landed, &CompactOptions::default()).await
+    lake.keep_up(def(table), landed, Upkeep::Merge, &CompactOptions::default()).await
+}
+
+/// What an import does behind a landing: the step that is most overdue.
+async fn keep_up(lake: &Lake, table: &str, landed: u64) -> Option<(Upkeep, CompactReport)> {
+    let (_, step) = lake.overdue(def(table), landed).await.expect("looked").into_iter().max()?;
+    Some((step, lake.keep_up(def(table), landed, step, &CompactOptions::default()).await.expect("done")))
 }
 
 async fn drop_traces(lake: &Lake, drop: i64) -> Landed {
@@ -79,6 +85,107 @@ async fn a_merge_that_breaks_off_changes_nothing_and_the_next_one_does_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn drops_take_one_step_of_upkeep_a_time_and_no_table_or_log_gets_long() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut steps, mut most, mut without) = ([0, 0], 0, 0);
+    let lake = Lake::new(dir.path());
+    lake.put_off_checkpoints();
+    for drop in 0..96 {
+        drop_traces(&lake, drop).await;
+        let before = lake.table_version(def("traces")).await.expect("a version").expect("a table").version;
+        let step = keep_up(&lake, "traces", 3).await.map(|(step, _)| step);
+        let after = lake.table_version(def("traces")).await.expect("a version").expect("a table").version;
+        // A merge makes a version, and no checkpoint.
+        assert_eq!(after - before, i64::from(step == Some(Upkeep::Merge)));
+        steps[0] += usize::from(step == Some(Upkeep::Merge));
+        steps[1] += usize::from(step == Some(Upkeep::Checkpoint));
+        without = if step == Some(Upkeep::Checkpoint) { 0 } else { without + 1 };
+        assert!(without <= 24, "drop {drop}");
+        most = most.max(live_files(&lake, "traces").await.len());
+    }
+    assert!((10..16).contains(&steps[0]) && (4..7).contains(&steps[1]), "{steps:?}");
+    assert!(most <= 24, "{most} files");
+    let log = std::fs::read_dir(dir.path().join("traces/_delta_log")).expect("the log").flatten();
+    let names = log.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    assert_eq!(names.filter(|name| name.ends_with(".checkpoint.parquet")).count(), steps[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_keeps_up_a_log_gets_checkpoints_all_the_same() {
+    let dir = tempfile::tempdir().expect("dir");
+    let lake = Lake::new(dir.path());
+    lake.put_off_checkpoints();
+    let is_there = |version: u64| dir.path().join(format!("traces/_delta_log/{version:020}.checkpoint.parquet")).exists();
+    for drop in 0..79 {
+        drop_traces(&lake, drop).await;
+    }
+    assert_eq!([19, 39, 59, 79].map(is_there), [false, false, true, false]);
+    let (overdue, step) = lake.overdue(def("traces"), 3).await.expect("looked").into_iter().min().expect("a step");
+    assert_eq!((overdue, step), (100, Upkeep::Checkpoint));
+    assert!(keep_up(&lake, "traces", 3).await.is_some_and(|(step, _)| step == Upkeep::Merge), "79 files are more overdue");
+}
+
+/// Drops of so many rows that a merge of them copies their row groups.
+async fn large_drops(lake: &Lake, drops: std::ops::Range<i64>) {
+    for drop in drops {
+        let rows: Vec<(String, i64)> = (0..130).map(|n| (format!("{drop}-{n}"), DAY + drop * HOUR / 12 + n)).collect();
+        let rows: Vec<(&str, i64)> = rows.iter().map(|(id, us)| (id.as_str(), *us)).collect();
+        land(lake, def("traces"), traces(&rows), drop).await.expect("land");
+    }
+}
+
+fn row_groups(dir: &std::path::Path, file: &str) -> usize {
+    let file = std::fs::File::open(dir.join("traces").join(file)).expect("a file");
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).expect("a footer");
+    reader.metadata().num_row_groups()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_rows_than_a_drop_has_time_to_sort_are_copied_and_sorted_by_compaction() {
+    let dir = tempfile::tempdir().expect("dir");
+    let lake = Lake::new(dir.path());
+    large_drops(&lake, 0..8).await;
+    let asked = [
+        "select count(*) from traces",
+        r#"select count(distinct "itemId") from traces"#,
+        r#"select count(*) from traces where "itemId" = '5-77' and message = 'message 77'"#,
+        "select count(*) from traces where timestamp >= '2026-01-05T00:20:00Z' and timestamp < '2026-01-05T00:30:00Z'",
+        r#"select count(*) from traces where "customDimensions_eventId" = 'RT0003'"#,
+        "select cast(max(n) as bigint) from (select row_number() over (order by timestamp desc) as n from traces)",
+        "select max(cast(timestamp as bigint)) from traces",
+    ];
+    let answers = async |lake: &Lake| {
+        let mut answers = Vec::new();
+        for sql in asked {
+            answers.push(number(lake, "traces", sql).await);
+        }
+        answers
+    };
+    let before = answers(&lake).await;
+    assert_eq!(before[..4], [1_040, 1_040, 1, 260]);
+    // One that breaks off changes nothing; a reader that has begun keeps the files that it began with.
+    let files = live_files(&lake, "traces").await;
+    let broken = Lake::with_fault(dir.path(), Fault::new(|step| step == Step::BeforeCompactCommit));
+    assert!(matches!(merge(&broken, "traces", 130).await, Err(LakeError::Stopped(_))));
+    assert_eq!(live_files(&Lake::new(dir.path()), "traces").await, files);
+    let held = lake.holding(def("traces")).await.expect("held");
+    assert_eq!(merge(&lake, "traces", 130).await.expect("merged").merged, 8);
+    let [copy] = &live_files(&lake, "traces").await[..] else { panic!("one file") };
+    assert_eq!(row_groups(dir.path(), copy), 8);
+    assert_eq!(answers(&Lake::new(dir.path())).await, before);
+    assert_eq!(answers(&held).await, before);
+    // Rows of it are known when they come again.
+    let again = land(&lake, def("traces"), traces(&[("3-100", DAY + 3 * HOUR / 12 + 100), ("new", DAY)]), 20).await;
+    let again = again.expect("land");
+    assert_eq!((again.new, again.duplicates), (1, 1));
+    lake.compact(def("traces"), &CompactOptions::default()).await.expect("compact");
+    let [sorted] = &live_files(&lake, "traces").await[..] else { panic!("one file") };
+    assert_eq!(row_groups(dir.path(), sorted), 1);
+    assert_eq!(number(&lake, "traces", "select count(*) from traces").await, 8 * 130 + 1);
+    assert_eq!(lake.compact(def("traces"), &CompactOptions::default()).await.expect("compact").merged, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_that_were_merged_away_go_a_day_later_without_compaction() {
     let dir = tempfile::tempdir().expect("dir");
     let at = |hours: i64| Lake::new(dir.path()).with_clock(Arc::new(FixedClock::at_micros(40 * DAY + hours * HOUR)));
@@ -98,8 +205,9 @@ async fn files_that_were_merged_away_go_a_day_later_without_compaction() {
         for drop in drops {
             // Each is a process of its own.
             let lake = at(hours);
+            lake.put_off_checkpoints();
             drop_traces(&lake, drop).await;
-            merge(&lake, "traces", 3).await.expect("merged");
+            keep_up(&lake, "traces", 3).await;
         }
     };
     drops(0, 0..100).await;

@@ -85,7 +85,12 @@ async fn a_landing_writes_a_file_a_month_by_event_and_time() {
         let path = dir.path().join("traces").join(add["path"].as_str().expect("a path"));
         let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(path).expect("a file")).expect("Parquet");
         let group = reader.metadata().row_group(0);
-        assert!(matches!(group.column(0).compression(), Compression::ZSTD(_)));
+        let is_compressed = |name: &str| {
+            let column = group.columns().iter().find(|column| column.column_path().string() == name).expect("a column");
+            matches!(column.compression(), Compression::ZSTD(_))
+        };
+        // Of so few rows the times have too few bytes to be compressed, and the bags have enough.
+        assert_eq!((is_compressed("timestamp"), is_compressed("customDimensions")), (false, true));
         assert!(group.column(0).column_index_offset().is_some(), "a page index");
         let names = |at: i32| group.column(at as usize).column_path().string();
         let order = group.sorting_columns().expect("an order").iter().map(|c| names(c.column_idx)).collect::<Vec<_>>();

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use kqlake::export::{Export, Period};
 use kqlake_durable::{Observing, Output, Synced, observe};
 use kqlake_lake::fault::Fault;
-use kqlake_lake::{CompactOptions, Lake};
+use kqlake_lake::{CompactOptions, Lake, Upkeep};
 use kqlake_value::{Column, Type};
 
 use crate::lake::{DAY, HOUR, def, land, position, texts, traces};
@@ -277,6 +277,35 @@ async fn a_power_cut_around_a_checkpoint_and_a_compaction_loses_nothing_that_was
     let report = lake.compact(def("traces"), &CompactOptions::default()).await.expect("compacted");
     assert!(report.merged > 0);
     disk.lock().expect("the disk").report(units);
+    check(&disk, units).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_power_cut_around_the_upkeep_behind_an_import_loses_nothing_that_was_reported() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (disk, _observing) = Disk::watch(dir.path());
+    let steps = disk.clone();
+    let lake = Lake::with_fault(
+        dir.path(),
+        Fault::new(move |_| {
+            steps.lock().expect("the disk").cut();
+            false
+        }),
+    );
+    lake.put_off_checkpoints();
+    let (units, mut done) = (20, Vec::new());
+    for n in 0..units {
+        disk.lock().expect("the disk").cutting = n >= units - 4;
+        land_unit(&lake, n).await;
+        disk.lock().expect("the disk").report(n + 1);
+        let overdue = lake.overdue(def("traces"), 3).await.expect("looked");
+        let Some((_, step)) = overdue.into_iter().max() else { continue };
+        lake.keep_up(def("traces"), 3, step, &CompactOptions::default()).await.expect("done");
+        if n >= units - 4 {
+            done.push(step);
+        }
+    }
+    assert!(done.contains(&Upkeep::Merge) && done.contains(&Upkeep::Checkpoint), "{done:?}");
     check(&disk, units).await;
 }
 

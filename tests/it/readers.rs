@@ -8,7 +8,7 @@ use std::process::Command;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use kqlake_lake::{CompactOptions, Lake};
+use kqlake_lake::{CompactOptions, Lake, Upkeep};
 use serde_json::Value;
 
 use super::lake::{DAY, HOUR, call_records, def, land, number, texts, traces};
@@ -123,7 +123,7 @@ async fn the_examples_of_readme_give_the_rows_that_are_there() {
         let rows: Vec<(String, i64)> = (0..6).map(row).collect();
         let rows: Vec<(&str, i64)> = rows.iter().map(|(id, us)| (id.as_str(), *us)).collect();
         land(&lake, def("traces"), traces(&rows), drop).await.expect("land");
-        lake.merge_small(def("traces"), 6, &CompactOptions::default()).await.expect("merged");
+        lake.keep_up(def("traces"), 6, Upkeep::Merge, &CompactOptions::default()).await.expect("merged");
     }
     let tried = try_examples(dir.path()).await;
     lake.compact(def("traces"), &CompactOptions::default()).await.expect("compact");

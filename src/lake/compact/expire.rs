@@ -11,10 +11,11 @@ use crate::log::actions::is_inside;
 use crate::tables::TableDef;
 use crate::write::position;
 
-/// Files of a table that are deleted at a time.
-const MOST_FILES: usize = 256;
+/// Files of a table that are deleted at a time: more than the commits between two checkpoints remove, in the order of a thousandth of a
+/// second.
+const MOST_FILES: usize = 128;
 /// Removed files that are looked at for it.
-const MOST_REMOVED: usize = 2_048;
+const MOST_REMOVED: usize = 512;
 
 /// Deletes some files of ours that the log removed longer ago than readers may need them, and some of the log's own files. Gives how
 /// many data files.

@@ -8,11 +8,12 @@
 
 use std::collections::BTreeMap;
 
-use super::expire::expire;
-use super::tiers::{MOST_INPUTS, is_changing, is_outdated};
+use super::tiers::{MOST_INPUTS, is_changing};
 use super::{CompactOptions, CompactReport, Replacement, commit, delete, merge};
 use crate::Lake;
 use crate::blocking::run_blocking;
+use crate::data::copies::copy_all;
+use crate::data::layout::TAG_LAYOUT;
 use crate::data::writer::Effort;
 use crate::day::day_of;
 use crate::error::LakeError;
@@ -25,7 +26,9 @@ use crate::write::rewrite::join_small;
 /// How many files of one power of it are merged.
 const FAN: usize = 8;
 /// Rows that may be merged behind any landing.
-const MERGED_ROWS: u64 = 16_384;
+const MERGED_ROWS: u64 = 32_768;
+/// Rows of them that are decoded, sorted and encoded behind any landing; of a larger one as many as it has.
+const SORTED_ROWS: u64 = 1_024;
 /// How many times the rows of a landing may be merged behind it.
 const LANDED_TIMES: u64 = 8;
 /// A landing of more rows is no drop: nothing is merged behind it, since its own files would be written twice.
@@ -36,36 +39,33 @@ const CHANGING_ROWS: u64 = 4_096;
 const GROUPS_PART: usize = 4;
 /// Bytes that a row has in its file at most; wider rows count as several.
 const ROW_BYTES: u64 = 1_024;
-/// Some of what is no longer needed is deleted once in so many versions, about.
-const CLEAN_EVERY: i64 = 64;
+
+/// How overdue merging small files is for a table that has just got some rows, in percent: 0 when there is nothing to merge.
+pub(super) fn merging(lake: &Lake, snapshot: &TableSnapshot, landed: u64) -> u64 {
+    let work = work(lake, snapshot, landed);
+    work.iter().map(|group| (group.files.len() * 100 / FAN).max(100) as u64).max().unwrap_or(0)
+}
 
 /// Merges small files of a table that has just got some rows, in a commit of its own.
 ///
 /// # Errors
 /// As for [`Lake::compact`]; the table has its rows in either case.
-pub(crate) async fn merge_small(
+pub(super) async fn merge_small(
     lake: &Lake,
     def: &'static TableDef,
     landed: u64,
     options: &CompactOptions,
 ) -> Result<CompactReport, LakeError> {
     let mut report = CompactReport::default();
-    if landed > DROP_ROWS {
-        return Ok(report);
-    }
     let Some(snapshot) = lake.snapshot(def).await? else { return Ok(report) };
-    if snapshot.layout().partitioning == Partitioning::Day {
-        return Ok(report);
-    }
-    let today = day_of(lake.now_millis().saturating_mul(1_000));
-    let work = plan(&snapshot, today, MERGED_ROWS.max(landed.saturating_mul(LANDED_TIMES)));
+    let work = work(lake, &snapshot, landed);
     if work.is_empty() {
         return Ok(report);
     }
     let _lease = lake.lease(def)?;
     let mut replacements = Vec::new();
-    for (partition, inputs) in &work {
-        match join(&snapshot, inputs, *partition, options).await {
+    for group in &work {
+        match join(&snapshot, group, SORTED_ROWS.max(landed), options).await {
             Ok(replacement) => replacements.push(replacement),
             Err(error) => {
                 delete(snapshot.dir(), &replacements);
@@ -74,30 +74,44 @@ pub(crate) async fn merge_small(
         }
     }
     commit(lake, def, replacements, &mut report).await?;
-    let Some(now) = lake.snapshot(def).await? else { return Ok(report) };
-    report.version = Some(now.version());
-    if now.version() % CLEAN_EVERY < FAN as i64 {
-        now.check_files()?;
-        report.deleted = expire(lake, def, options.grace).await?;
-    }
+    report.version = lake.snapshot(def).await?.map(|now| now.version());
     Ok(report)
 }
 
-/// Merges files: a few rows in memory, since planning a query over their files would take longer than all the rest.
-async fn join(
-    snapshot: &TableSnapshot,
-    inputs: &[usize],
+/// Files of a partition that are merged, by their positions in the snapshot, and how many rows they cost.
+struct Group {
     partition: Partition,
-    options: &CompactOptions,
-) -> Result<Replacement, LakeError> {
-    let def = snapshot.def();
-    let files: Vec<&LiveFile> = inputs.iter().map(|at| &snapshot.files()[*at]).collect();
+    files: Vec<usize>,
+    cost: u64,
+}
+
+/// What is merged behind a landing of so many rows.
+fn work(lake: &Lake, snapshot: &TableSnapshot, landed: u64) -> Vec<Group> {
+    if landed > DROP_ROWS || snapshot.layout().partitioning == Partitioning::Day {
+        return Vec::new();
+    }
+    let today = day_of(lake.now_millis().saturating_mul(1_000));
+    plan(snapshot, today, MERGED_ROWS.max(landed.saturating_mul(LANDED_TIMES)))
+}
+
+/// Merges files: so many rows in memory, since planning a query over their files would take longer than all the rest, and more as they
+/// are, where they fit together.
+async fn join(snapshot: &TableSnapshot, group: &Group, sorted: u64, options: &CompactOptions) -> Result<Replacement, LakeError> {
+    let (def, partition) = (snapshot.def(), group.partition);
+    let files: Vec<&LiveFile> = group.files.iter().map(|at| &snapshot.files()[*at]).collect();
     let (layout, dir) = (snapshot.layout().clone(), snapshot.dir().to_owned());
     let entries: Vec<FileEntry> = files.iter().map(|file| file.entry.clone()).collect();
-    let work = move || join_small(&layout, &dir, &entries).map(|joined| (joined, entries));
+    let is_sorted = group.cost <= sorted;
+    let work = move || {
+        let joined = match is_sorted {
+            true => join_small(&layout, &dir, &entries),
+            false => copy_all(&layout, &dir, partition, &entries).map(|copied| copied.map(|(file, rows)| (vec![file], rows))),
+        };
+        joined.map(|joined| (joined, entries))
+    };
     let (joined, entries) = run_blocking(def.name, work).await??;
     let Some((outputs, written)) = joined else {
-        return merge(snapshot, inputs, snapshot.layout(), partition, Effort::Landing, options).await;
+        return merge(snapshot, &group.files, snapshot.layout(), partition, Effort::Landing, options).await;
     };
     let replacement = Replacement { inputs: entries, outputs };
     let known: Option<u64> = files.iter().map(|file| file.rows).sum();
@@ -109,29 +123,39 @@ async fn join(
     Ok(replacement)
 }
 
-/// The files to merge, by their positions in the snapshot, a list for each partition that has enough of them. `today` is in days
-/// since 1970, and `budget` in rows for all of them together.
-fn plan(snapshot: &TableSnapshot, today: i32, mut budget: u64) -> Vec<(Partition, Vec<usize>)> {
+/// The files to merge, of each partition that has enough of them; where many have, of those that have the most. `today` is in days since
+/// 1970, and `budget` in rows for all of them together.
+fn plan(snapshot: &TableSnapshot, today: i32, mut budget: u64) -> Vec<Group> {
     let (def, files) = (snapshot.def(), snapshot.files());
     let mut groups: BTreeMap<(Partition, bool), Vec<(u64, usize)>> = BTreeMap::new();
-    for (at, file) in files.iter().enumerate().filter(|(_, file)| !is_outdated(def, file)) {
+    let has_layout = |file: &LiveFile| {
+        let tag = file.entry.tags.get(TAG_LAYOUT).and_then(|tag| tag.as_deref());
+        snapshot.layout().columns_by_tag(tag).is_some()
+    };
+    // What others wrote is for compaction.
+    let is_known =
+        |file: &LiveFile| file.rows.is_some() && file.promoted.set == def.promoted_set() && (file.clustered || has_layout(file));
+    for (at, file) in files.iter().enumerate().filter(|(_, file)| is_known(file)) {
         groups.entry((file.partition, is_changing(def, file, today))).or_default().push((weight(file), at));
     }
     let most = 1 + groups.len() / GROUPS_PART;
-    let mut out = Vec::new();
+    let mut found = Vec::new();
     for ((partition, changing), mut group) in groups {
-        if out.len() == most {
-            break;
-        }
         group.sort_unstable();
         let weights: Vec<u64> = group.iter().map(|(weight, _)| *weight).collect();
         let merged = pick(&weights, if changing { budget.min(CHANGING_ROWS) } else { budget });
         if merged > 0 {
-            budget = budget.saturating_sub(weights[..merged].iter().sum());
-            out.push((partition, group[..merged].iter().map(|(_, at)| *at).collect()));
+            let files = group[..merged].iter().map(|(_, at)| *at).collect();
+            found.push(Group { partition, files, cost: weights[..merged].iter().sum() });
         }
     }
-    out
+    found.sort_by_key(|group| std::cmp::Reverse(group.files.len()));
+    let fits = |group: &Group| {
+        let fits = group.cost <= budget;
+        budget = budget.saturating_sub(group.cost);
+        fits
+    };
+    found.into_iter().take(most).take_while(fits).collect()
 }
 
 /// What a file costs to merge, in rows.

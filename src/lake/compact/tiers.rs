@@ -52,7 +52,7 @@ pub(super) fn plan(snapshot: &TableSnapshot, target_bytes: u64, today: i32, with
 }
 
 /// True for a file that a merge brings to the form that files have now.
-pub(super) fn is_outdated(def: &TableDef, file: &LiveFile) -> bool {
+fn is_outdated(def: &TableDef, file: &LiveFile) -> bool {
     !file.clustered || file.rows.is_none() || file.promoted.set != def.promoted_set()
 }
 

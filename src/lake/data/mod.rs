@@ -1,6 +1,7 @@
 //! The data files of a table: which columns they have and in which order, how they are written, and how they are opened.
 
 pub(crate) mod columns;
+pub(crate) mod copies;
 pub(crate) mod file;
 pub(crate) mod layout;
 pub(crate) mod measured;

@@ -76,7 +76,7 @@ pub fn bytes_of_rows(rows: &RecordBatch) -> usize {
 }
 
 /// Bytes of an array's values.
-fn bytes_of(column: &ArrayRef) -> usize {
+pub(super) fn bytes_of(column: &ArrayRef) -> usize {
     let texts = column.as_string_view_opt().map_or(0, |views| views.lengths().map(|length| length as usize).sum());
     texts + column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
 }
@@ -221,7 +221,7 @@ impl FileRows {
         let arrow = |source| LakeError::Arrow { table: self.layout.def.name, source };
         let some: Vec<&RecordBatch> = self.some.iter().collect();
         let first = interleave_record_batch(&some, &picks[..picks.len().min(GATHERED_ROWS)]).map_err(arrow)?;
-        let file = FileWriter::create(&self.layout, dir, partition, &self.columns, Effort::Landing)?;
+        let file = FileWriter::create(&self.layout, dir, partition, &self.columns, Effort::Landing)?.expecting(picks.len());
         let columns = PickedColumns { rows: self, picks, first: &first };
         file.finish_with(&columns, &first, self.known(picks), threads)
     }
@@ -325,7 +325,7 @@ mod tests {
         let one = rows.write(dir.path(), partition, &picks, 1).expect("with one thread");
         let many = rows.write(dir.path(), partition, &picks, 4).expect("with many");
         let file = FileWriter::create(&layout, dir.path(), partition, &rows.columns, Effort::Landing).expect("file");
-        let (mut file, mut nulls) = (file, Nulls::default());
+        let (mut file, mut nulls) = (file.expecting(picks.len()), Nulls::default());
         for chunk in picks.chunks(GATHERED_ROWS) {
             let (rows, complete) = rows.gather(chunk, &mut nulls).expect("gathered");
             file.write_promoted(&rows, &complete).expect("written");

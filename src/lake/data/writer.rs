@@ -15,6 +15,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
+use parquet::file::writer::SerializedFileWriter;
 use serde_json::{Map, Value, json};
 
 use super::columns::{FileColumns, encode};
@@ -79,6 +80,8 @@ pub(crate) struct FileWriter {
     writer: Option<ArrowWriter<BufWriter<File>>>,
     promoter: Promoter,
     complete: Vec<bool>,
+    /// The rows that will come, where that is known.
+    expected: Option<usize>,
     rows: u64,
     first: i64,
     last: i64,
@@ -172,12 +175,18 @@ impl FileWriter {
             form: None,
             file,
             writer: None,
+            expected: None,
             rows: 0,
             first: i64::MAX,
             last: i64::MIN,
             previous: i64::MIN,
             sorted: true,
         })
+    }
+
+    /// The same with the number of rows that will come, so that no more is made ready than they need.
+    pub(crate) fn expecting(self, rows: usize) -> Self {
+        FileWriter { expected: Some(rows), ..self }
     }
 
     /// Adds core rows.
@@ -248,7 +257,7 @@ impl FileWriter {
     fn encoder(&self, first: &RecordBatch) -> Result<ArrowWriter<BufWriter<File>>, LakeError> {
         let table = self.layout.def.name;
         let options = ArrowWriterOptions::new()
-            .with_properties(encoding::properties(self.layout.def, first, self.effort)?)
+            .with_properties(encoding::properties(self.layout.def, first, self.expected, self.effort)?)
             // The Parquet types say it all; hundreds of field descriptions in every footer would not be read by anyone.
             .with_skip_arrow_metadata(true);
         let io = |source| LakeError::Io { table, path: self.path.clone(), source };
@@ -269,18 +278,49 @@ impl FileWriter {
         known: KnownRows,
         threads: usize,
     ) -> Result<NewFile, LakeError> {
-        self.rows = rows.rows() as u64;
-        (self.first, self.last) = known.times;
-        self.sorted = known.is_by_time;
-        self.order.take_known(known.is_in_order);
-        self.complete = known.complete;
-        match self.encode(rows, first, threads).and_then(|metadata| Ok((metadata, self.seal()?))) {
-            Ok((metadata, found)) => Ok(self.describe(&metadata, &found)),
+        match self.encode(rows, first, threads) {
+            Ok(metadata) => self.finish_known(&metadata, rows.rows() as u64, known),
             Err(e) => {
                 self.abandon();
                 Err(e)
             }
         }
+    }
+
+    /// Ends a file that is encoded, of whose rows this is known.
+    ///
+    /// # Errors
+    /// The disk refuses; the file is deleted then, as far as that is possible.
+    pub(crate) fn finish_known(mut self, metadata: &ParquetMetaData, rows: u64, known: KnownRows) -> Result<NewFile, LakeError> {
+        self.rows = rows;
+        (self.first, self.last) = known.times;
+        self.sorted = known.is_by_time;
+        self.order.take_known(known.is_in_order);
+        self.complete = known.complete;
+        match self.seal() {
+            Ok(found) => Ok(self.describe(metadata, &found)),
+            Err(e) => {
+                self.abandon();
+                Err(e)
+            }
+        }
+    }
+
+    /// Fills the file with what is made elsewhere, for rows like these. Gives what the file says of itself, and what was given.
+    ///
+    /// # Errors
+    /// Those of `write`; the disk refuses.
+    pub(crate) fn encode_by<T>(
+        &mut self,
+        first: &RecordBatch,
+        write: &mut dyn FnMut(&mut SerializedFileWriter<BufWriter<File>>) -> Result<Option<T>, LakeError>,
+    ) -> Result<Option<(ParquetMetaData, T)>, LakeError> {
+        let failed = |e| LakeError::from_parquet(self.layout.def.name, self.path.clone(), e);
+        let (mut file, _) = self.encoder(first)?.into_serialized_writer().map_err(failed)?;
+        let Some(given) = write(&mut file)? else { return Ok(None) };
+        let metadata = file.finish().map_err(failed)?;
+        file.inner_mut().flush().map_err(|e| failed(e.into()))?;
+        Ok(Some((metadata, given)))
     }
 
     fn encode(&mut self, rows: &dyn FileColumns, first: &RecordBatch, threads: usize) -> Result<ParquetMetaData, LakeError> {

@@ -16,13 +16,14 @@ use arrow::compute::{concat_batches, filter_record_batch, sort_to_indices, take_
 use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::json::ReaderBuilder;
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnPath;
 use serde_json::Value;
 
 use super::actions::{Actions, decoded};
@@ -40,8 +41,11 @@ const GRACE_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 const REMOVED_RETENTION: &str = "delta.deletedFileRetentionDuration";
 /// The columns of a checkpoint that is copied.
 const COLUMNS: [&str; 7] = ["add", "remove", "metaData", "protocol", "txn", "domainMetadata", "sidecar"];
-/// Rows of removed files that lie together, the oldest first; few in tests, so that they have full groups.
-const REMOVED_ROWS: usize = if cfg!(test) { 64 } else { 2_048 };
+/// The fields of a checkpoint whose texts are compressed.
+const LARGE: [&str; 4] = ["path", "stats", "schemaString", "value"];
+/// Rows of removed files that lie together, the oldest first; few in tests, so that they have full groups. Those that fill no group are
+/// encoded anew with each checkpoint, and each group is described to all readers.
+const REMOVED_ROWS: usize = if cfg!(test) { 64 } else { 512 };
 /// Commits that are read for a checkpoint; after more the library writes it.
 const MOST_COMMITS: u64 = 200;
 
@@ -250,8 +254,18 @@ fn encoded(
     before: &Bytes,
     copied: &[&RowGroupMetaData],
 ) -> Result<Bytes, NotWritten> {
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+    // The columns that have nearly all of the bytes. Each compressed one needs working memory of its own, when it is written and when
+    // it is read, which takes longer than all else of a small checkpoint.
+    let leaves = ArrowSchemaConverter::new().convert(schema)?;
+    let level = Compression::ZSTD(ZstdLevel::try_new(1)?);
+    let is_large = |path: &&ColumnPath| path.parts().last().is_some_and(|name| LARGE.contains(&name.as_str()));
+    let properties = leaves
+        .columns()
+        .iter()
+        .map(|leaf| leaf.path())
+        .filter(is_large)
+        .fold(WriterProperties::builder(), |properties, path| properties.set_column_compression(path.clone(), level));
+    let properties = properties
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_dictionary_enabled(false)
         // Groups that are copied have none, and files in which some have and some have not cannot be written.

@@ -9,8 +9,10 @@ use std::time::SystemTime;
 use super::files::{Extent, checkpoint_name, commit_name};
 use kqlake_durable as durable;
 
-/// Versions whose files are deleted at a time.
+/// Versions whose files are deleted at a time, at most.
 const MOST_VERSIONS: u64 = 256;
+/// Versions that are enough at a time: more than come between two checkpoints.
+const ENOUGH_VERSIONS: u64 = 32;
 
 /// Deletes commits and checkpoints in a log's folder that are older than an instant and come before a checkpoint that is, the oldest
 /// first; gives how many files. So every version since that instant can still be read, and what is left is an unbroken row
@@ -22,8 +24,9 @@ pub(crate) fn expire(log: &Path, extent: &Extent, before: SystemTime) -> io::Res
     let is_old = |name: String| fs::metadata(log.join(name)).and_then(|found| found.modified()).is_ok_and(|time| time < before);
     let is_safe = |checkpoint: &&u64| is_old(checkpoint_name(**checkpoint)) && is_old(commit_name(**checkpoint));
     // The first that is far enough to be worth it, or the last one before it.
-    let until = extent.oldest.saturating_add(MOST_VERSIONS);
-    let Some(safe) = extent.checkpoints.range(extent.oldest + 1..=until).rev().find(is_safe) else { return Ok(0) };
+    let (enough, until) = (extent.oldest.saturating_add(ENOUGH_VERSIONS), extent.oldest.saturating_add(MOST_VERSIONS));
+    let near = || extent.checkpoints.range(extent.oldest + 1..enough).rev().find(is_safe);
+    let Some(safe) = extent.checkpoints.range(enough..=until).next().filter(is_safe).or_else(near) else { return Ok(0) };
     let mut deleted = 0;
     for version in extent.oldest..*safe {
         // The checkpoint first: without its commit it would look like the newest of a log that lost commits.
@@ -72,8 +75,9 @@ mod tests {
         assert_eq!(left()[0], checkpoint_name(19));
         assert_eq!(left().len(), 104 - 19);
         assert_eq!(expire(dir.path(), &extent(19), now - Duration::from_secs(970)).unwrap(), 0);
-        // All is old: what comes before the last checkpoint goes, checkpoints as well.
-        assert_eq!(expire(dir.path(), &extent(19), now).unwrap(), 60 + 3);
+        // All is old: what comes before the last checkpoint goes, checkpoints as well, some versions at a time.
+        assert_eq!(expire(dir.path(), &extent(19), now).unwrap(), 40 + 2);
+        assert_eq!(expire(dir.path(), &extent(59), now).unwrap(), 20 + 1);
         assert_eq!(left()[0], checkpoint_name(79));
         assert_eq!(left()[1], commit_name(79));
         assert_eq!(left().len(), 22);
@@ -88,7 +92,7 @@ mod tests {
         let checkpoints: BTreeSet<u64> = (0..50).map(|n| n * 20 + 19).collect();
         checkpoints.iter().for_each(|version| fs::write(dir.path().join(checkpoint_name(*version)), "").unwrap());
         let later = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 35);
-        assert_eq!(expire(dir.path(), &Extent { checkpoints, ..Extent::default() }, later).unwrap(), 239 + 11);
-        assert!(!dir.path().join(commit_name(238)).exists() && dir.path().join(commit_name(239)).exists());
+        assert_eq!(expire(dir.path(), &Extent { checkpoints, ..Extent::default() }, later).unwrap(), 39 + 1);
+        assert!(!dir.path().join(commit_name(38)).exists() && dir.path().join(commit_name(39)).exists());
     }
 }

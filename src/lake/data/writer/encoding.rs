@@ -15,6 +15,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use super::Effort;
 use crate::data::columns::ROW_GROUP_ROWS;
+use crate::data::rows::bytes_of;
 use crate::error::LakeError;
 use crate::tables::{KeySpan, TableDef};
 use kqlake_value::Type;
@@ -33,6 +34,10 @@ const RUN_PAGE_BYTES: usize = 32 << 10;
 /// Bytes of a row group of a run.
 const RUN_GROUP_BYTES: usize = 8 << 20;
 
+/// Bytes of a column's values, all of them, below which they are not compressed: each compressed column needs working memory of its
+/// own, when it is written and when it is read, which takes longer than all else of a file of a few rows.
+const COMPRESSED_BYTES: usize = 4 << 10;
+
 /// The level of compression of what is to be there soon.
 const FAST: i32 = 1;
 /// That of columns of a compacted file.
@@ -47,11 +52,16 @@ const ENOUGH: usize = 512;
 /// The longest mean of texts, in bytes, that are taken for ids: hexadecimal digits, in which nothing is found however one looks.
 const ID_BYTES: usize = 64;
 
-/// The properties of a file for what it is written for, whose first rows are given.
+/// The properties of a file for what it is written for, whose first rows are given, and how many it will have where that is known.
 ///
 /// # Errors
 /// A level of compression is none of the library's.
-pub(super) fn properties(def: &TableDef, first: &RecordBatch, effort: Effort) -> Result<WriterProperties, LakeError> {
+pub(super) fn properties(
+    def: &TableDef,
+    first: &RecordBatch,
+    expected: Option<usize>,
+    effort: Effort,
+) -> Result<WriterProperties, LakeError> {
     let failed = |source: ParquetError| LakeError::Parquet { table: def.name, path: PathBuf::new(), source };
     let zstd = |level| ZstdLevel::try_new(level).map(Compression::ZSTD).map_err(failed);
     let is_compacted = effort == Effort::Compaction;
@@ -72,10 +82,14 @@ pub(super) fn properties(def: &TableDef, first: &RecordBatch, effort: Effort) ->
         .set_dictionary_page_size_limit(if effort == Effort::Run { RUN_PAGE_BYTES } else { PAGE_BYTES })
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(matches!(effort, Effort::Landing | Effort::Compaction).then_some(order));
+    let is_whole = expected == Some(first.num_rows());
     for (field, values) in schema.fields().iter().zip(first.columns()) {
         let path = || ColumnPath::new(vec![field.name().clone()]);
         let column = def.columns.iter().find(|column| column.name == field.name());
         let is = |ty| column.is_some_and(|column| column.ty == ty);
+        if is_whole && bytes_of(values) < COMPRESSED_BYTES {
+            properties = properties.set_column_compression(path(), Compression::UNCOMPRESSED);
+        }
         if is(Type::Dynamic) {
             // Large and seldom equal: neither a dictionary nor a least and greatest value is of use.
             properties = properties
@@ -96,7 +110,7 @@ pub(super) fn properties(def: &TableDef, first: &RecordBatch, effort: Effort) ->
                 if is_distinct {
                     properties = properties.set_column_dictionary_enabled(path(), false);
                 }
-                if is_distinct && shown.is_short {
+                if is_compacted && is_distinct && shown.is_short {
                     properties = properties.set_column_compression(path(), zstd(FAST)?);
                 }
             }
@@ -118,6 +132,9 @@ pub(super) fn properties(def: &TableDef, first: &RecordBatch, effort: Effort) ->
             // At the usual one in twenty, a look for a few rows would read a part of the row groups that have none of them.
             let by_chance = if def.span == KeySpan::Day { 0.01 } else { 0.000_1 };
             properties = properties.set_column_bloom_filter_enabled(path(), true).set_column_bloom_filter_fpp(path(), by_chance);
+            if let Some(rows) = expected {
+                properties = properties.set_column_bloom_filter_max_ndv(path(), rows.clamp(1, ROW_GROUP_ROWS) as u64);
+            }
         }
     }
     Ok(properties.build())
@@ -200,7 +217,7 @@ mod tests {
             rows.end_row();
         }
         let batch = rows.finish().expect("batch");
-        let made = |effort| properties(def, &batch, effort).expect("properties");
+        let made = |effort| properties(def, &batch, None, effort).expect("properties");
         let landing = made(Effort::Landing);
         let path = |name: &str| ColumnPath::new(vec![name.to_owned()]);
         let encoded = |name: &str| (landing.dictionary_enabled(&path(name)), landing.encoding(&path(name)));
@@ -217,5 +234,13 @@ mod tests {
         {
             assert_eq!((level(Effort::Landing, name), level(Effort::Compaction, name)), (zstd(FAST), zstd(compacted)), "{name}");
         }
+        // Of a file that has no more rows, columns with few bytes are not compressed.
+        let small = |expected| properties(def, &batch, expected, Effort::Landing).expect("properties");
+        let levels =
+            |made: &WriterProperties| ["operation_Id", "timestamp", "customDimensions"].map(|n| made.compression(&path(n)));
+        assert_eq!(levels(&small(Some(200))), [zstd(FAST), Compression::UNCOMPRESSED, Compression::UNCOMPRESSED]);
+        assert_eq!(levels(&small(Some(201))), [zstd(FAST); 3]);
+        let room = |expected| small(expected).bloom_filter_properties(&path("itemId")).map(|filter| filter.ndv());
+        assert_eq!((room(Some(200)), room(Some(1 << 20))), (Some(200), Some(ROW_GROUP_ROWS as u64)));
     }
 }

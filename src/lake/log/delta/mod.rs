@@ -22,7 +22,7 @@ use serde::Deserialize as _;
 use tokio::sync::OnceCell;
 use url::Url;
 
-pub(crate) use self::write::{Change, CommitError};
+pub(crate) use self::write::{CHECKPOINT_EVERY, Change, CommitError};
 use super::entry::{FileEntry, rows_of};
 use super::files::{self, Extent, LOG, LogFiles, PassedFiles, Stamp, Unreadable};
 use super::replay::{Metadata, Protocol, Replayed};
@@ -53,6 +53,8 @@ pub(crate) struct Log {
     extent: Arc<Extent>,
     passed: Arc<PassedFiles>,
     unreadable: Arc<Unreadable>,
+    /// True where commits leave checkpoints to whoever asks for them.
+    puts_off: bool,
 }
 
 /// What a reader needs of a version.
@@ -177,13 +179,26 @@ impl Log {
             Source::Replay(_) => OnceCell::new(),
         };
         let (extent, passed, unreadable) = Default::default();
-        Log { table, store, view: Arc::new(view), state: Arc::new(state), stamp, hint: None, extent, passed, unreadable }
+        let (view, state) = (Arc::new(view), Arc::new(state));
+        Log { table, store, view, state, stamp, hint: None, extent, passed, unreadable, puts_off: false }
     }
 
     /// The same log at another version.
     fn at(&self, dir: &Path, view: View) -> Self {
         let (extent, passed, unreadable) = (self.extent.clone(), self.passed.clone(), self.unreadable.clone());
-        Log { extent, passed, unreadable, hint: self.hint, ..Self::new(self.table, dir, self.store.clone(), view) }
+        Log {
+            extent,
+            passed,
+            unreadable,
+            hint: self.hint,
+            puts_off: self.puts_off,
+            ..Self::new(self.table, dir, self.store.clone(), view)
+        }
+    }
+
+    /// The same log, whose commits leave checkpoints to whoever asks for them, or not. None is put off for long.
+    pub(crate) fn putting_off(self, puts_off: bool) -> Self {
+        Log { puts_off, ..self }
     }
 
     /// The log, after a checkpoint of this version was written.

@@ -1,7 +1,7 @@
 use super::super::{checkpoint, listings};
 use super::*;
 use crate::tables::find;
-use crate::{CompactOptions, Lake, Position, RowBuilder};
+use crate::{CompactOptions, Lake, Position, RowBuilder, Upkeep};
 use kqlake_value::US_PER_DAY;
 
 /// What a version says, in an order that does not depend on who read it.
@@ -86,7 +86,7 @@ async fn a_log_is_listed_once_a_process_however_many_commits_it_makes() {
     for number in 25..45 {
         land(&lake, number).await;
     }
-    lake.merge_small(def, 2, &CompactOptions::default()).await.expect("merged");
+    lake.keep_up(def, 2, Upkeep::Merge, &CompactOptions::default()).await.expect("merged");
     lake.snapshot(def).await.expect("a snapshot");
     assert_eq!(listings::taken(&log), 1);
     assert_eq!(files::named_checkpoint(&root.join(def.name)), Some(39));
@@ -133,7 +133,7 @@ async fn a_checkpoint_that_is_made_of_the_one_before_says_what_the_commits_say()
     let name = |version: u64| table.join(LOG).join(files::checkpoint_name(version));
     for number in 0..130 {
         land(&lake, number).await;
-        lake.merge_small(def, 2, &CompactOptions::default()).await.expect("merged");
+        lake.keep_up(def, 2, Upkeep::Merge, &CompactOptions::default()).await.expect("merged");
     }
     let log = lake.log(def).await.expect("a log").expect("a table");
     let newest = files::named_checkpoint(&table).expect("a checkpoint");

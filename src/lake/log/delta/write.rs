@@ -35,7 +35,9 @@ use crate::tables::{EVENT_DATE, EVENT_MONTH, TableDef};
 use kqlake_durable::{self as durable, Draft, Unsynced};
 
 /// Commits between two checkpoints of a log.
-const CHECKPOINT_EVERY: u64 = 20;
+pub(crate) const CHECKPOINT_EVERY: u64 = 20;
+/// Versions without a checkpoint after which it is put off no more.
+const MOST_WITHOUT: u64 = 3 * CHECKPOINT_EVERY;
 
 /// How long a log's files are kept, as tables have it that do not say it (`delta.logRetentionDuration`).
 const RETENTION_MILLIS: i64 = 30 * 24 * 60 * 60 * 1000;
@@ -249,7 +251,8 @@ impl Log {
             }
             Err(Uncommitted::Io(error)) => return self.resolved(CommitError::Failed(error), next, attempt, dir).await,
         };
-        if log.view.version % CHECKPOINT_EVERY != CHECKPOINT_EVERY - 1 {
+        let is_due = log.view.version % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1;
+        if !is_due || (self.puts_off && log.since_checkpoint(dir) < MOST_WITHOUT) {
             return Ok(log);
         }
         if let Err(error) = log.checkpoint(dir, now).await {
@@ -382,6 +385,23 @@ impl Log {
         let mut table = DeltaTable::new(self.store.clone());
         table.load_version(self.view.version).await.map_err(failed)?;
         deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(failed)
+    }
+
+    /// How many versions there are since the newest checkpoint, this one counted.
+    pub(crate) fn since_checkpoint(&self, dir: &Path) -> u64 {
+        match files::named_checkpoint(dir) {
+            Some(checkpoint) => self.view.version.saturating_sub(checkpoint),
+            None => self.view.version + 1,
+        }
+    }
+
+    /// The same log, once this version has a checkpoint, at an instant in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// As for [`Log::checkpoint`].
+    pub(crate) async fn checkpointed(self, dir: &Path, now: i64) -> Result<Self, LakeError> {
+        self.checkpoint(dir, now).await?;
+        Ok(self.with_hint_of_its_own(dir))
     }
 
     /// Files that the newest checkpoint names as removed, so many at most, with the milliseconds since 1970 when they were; the oldest
