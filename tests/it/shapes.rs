@@ -44,6 +44,22 @@ fn trace(id: &str, timestamp: &str) -> String {
 }
 
 #[test]
+fn pages_may_be_inside_of_pages_to_a_bound() {
+    for (open, close) in [(r#"{"body":"#, "}"), (r#"{"value":["#, "]}")] {
+        let nested =
+            |id: &str, deep: usize| format!("{}{}{}", open.repeat(deep), trace(id, "2026-01-05T00:00:00Z"), close.repeat(deep));
+        let place = Place::new();
+        place.file("pages.json", format!("{}\n{}\n{}\n", nested("a", 0), nested("b", 5), nested("c", 6)));
+        place
+            .import(&["--from", "pages.json"])
+            .exits(5)
+            .says("1 of 3 records refused")
+            .says("pages inside pages, more than 5 deep");
+        assert_eq!(place.query("traces | where message startswith 'm ' | project itemId | order by itemId asc"), "a;b");
+    }
+}
+
+#[test]
 fn a_record_that_cannot_land_is_refused_where_it_is_read() {
     let place = Place::new();
     let good = trace("good", "2026-01-05T00:00:00Z");
