@@ -183,6 +183,7 @@ mod tests {
     use super::*;
     use crate::partition::Partitioning;
     use crate::tables::find;
+    use crate::write::keys::Keyer;
     use crate::write::rows::RowBuilder;
 
     const ROWS: i64 = 300;
@@ -204,6 +205,7 @@ mod tests {
             rows.end_row();
         }
         let core = layout.core_of_landed(&rows.finish().expect("rows")).expect("core rows");
+        let core = Keyer::new(def).with_contents(core).expect("contents");
         let prepared = [Prepared::of_core(layout, &mut Promoter::new(def), core).expect("prepared")];
         let picks: Vec<(usize, usize)> = (0..prepared[0].core.num_rows()).map(|row| (0, row)).collect();
         let rows = FileRows::new(layout, &prepared).expect("rows of files");
