@@ -12,10 +12,12 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use serde_json::Value as Json;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::files::NamedFile;
+use super::threads::start;
 use super::views::{self, View};
 use crate::error::{Error, Result};
 use kqlake_durable::pipe;
@@ -107,7 +109,7 @@ pub struct LakeCatalog {
     names: BTreeMap<String, Vec<String>>,
     opened: Mutex<HashMap<&'static str, Option<TableSnapshot>>>,
     /// Tables that the text names, until they are asked for.
-    ahead: std::sync::Mutex<HashMap<&'static str, Opening>>,
+    ahead: Arc<std::sync::Mutex<HashMap<&'static str, Opening>>>,
     /// Schemas of opened tables that hold more columns than their definitions.
     extended: std::sync::Mutex<HashMap<&'static str, Arc<TableSchema>>>,
 }
@@ -121,7 +123,7 @@ impl LakeCatalog {
             pruning: true,
             names: BTreeMap::new(),
             opened: Mutex::default(),
-            ahead: std::sync::Mutex::default(),
+            ahead: Arc::default(),
             extended: std::sync::Mutex::default(),
         }
     }
@@ -150,19 +152,22 @@ impl LakeCatalog {
         if text.len() > SHORT_TEXT || !self.lake.root().is_dir() {
             return;
         }
-        let parsed = parse(text);
-        if parsed.has_errors() {
-            return;
-        }
-        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_lake = |table: &&TableRef| table.qualifier.is_none() && others.iter().all(|other| other.name != table.name);
-        for table in find(&parsed.script).iter().filter(of_lake) {
-            let Some(def) = table_of(&table.name).filter(|_| ahead.len() < AHEAD) else { continue };
-            ahead.entry(def.name).or_insert_with(|| {
-                let lake = self.lake.clone();
-                tokio::spawn(async move { lake.snapshot(def).await })
-            });
-        }
+        let (lake, ahead, runtime) = (self.lake.clone(), Arc::clone(&self.ahead), Handle::current());
+        let (text, others) = (text.to_owned(), others.to_vec());
+        // A deep tree is walked here, which callers may have no stack for. Without a thread each table is opened when it is asked for.
+        drop(start(move || {
+            let parsed = parse(&text);
+            if parsed.has_errors() {
+                return;
+            }
+            let of_lake = |table: &&TableRef| table.qualifier.is_none() && others.iter().all(|other| other.name != table.name);
+            for table in find(&parsed.script).iter().filter(of_lake) {
+                let mut ahead = ahead.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(def) = table_of(&table.name).filter(|_| ahead.len() < AHEAD) else { continue };
+                let lake = lake.clone();
+                ahead.entry(def.name).or_insert_with(|| runtime.spawn(async move { lake.snapshot(def).await }));
+            }
+        }));
     }
 
     /// A table's newest version.
