@@ -65,7 +65,7 @@ def make_day_files(args, table, kind):
         return
     os.makedirs(args.days, exist_ok=True)
     source, time_column = lake_files(args, table), TABLES[table]
-    con = duckdb.connect(config={"threads": 2})
+    con = duckdb.connect(config={"threads": 2, "memory_limit": "4GB"})
     if table == "traces":
         names = [r[0] for r in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
         plain = [n for n in names if not n.startswith(("customDimensions_", "_", "event_month"))]
@@ -77,10 +77,13 @@ def make_day_files(args, table, kind):
         columns = [time_column, "Id" if table == "AuditRecords" else "id"] + FLATTENED[table] + ["Raw"]
     else:
         columns = [time_column, "Raw"]
-    con.execute(
-        f"COPY (SELECT {', '.join(columns)}, CAST({time_column} AS DATE) AS day FROM {source} ORDER BY {time_column}) "
-        f"TO '{folder}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (day), OVERWRITE_OR_IGNORE)"
-    )
+    # A month at a time: ten million rows are more than the memory that a sort of them all would take.
+    for (month,) in con.execute(f"SELECT DISTINCT event_month FROM {source} ORDER BY 1").fetchall():
+        con.execute(
+            f"COPY (SELECT {', '.join(columns)}, CAST({time_column} AS DATE) AS day FROM {source} "
+            f"WHERE event_month = '{month}' ORDER BY {time_column}) "
+            f"TO '{folder}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (day), OVERWRITE_OR_IGNORE)"
+        )
     open(f"{folder}/done", "w").close()
 
 
