@@ -168,11 +168,34 @@ impl Line {
         self.text(calendar.day(ticks)).clock(ticks % TICKS_OF_DAY / TICKS_OF_SECOND)
     }
 
-    /// A duration as .NET writes it: `hh:mm:ss.fffffff`, with days before it from one day on.
+    /// A duration as .NET writes it: `hh:mm:ss.fffffff`, with days before it from one day on, and without a fraction where there is none
+    /// (the format `c` of `TimeSpan`).
     pub(super) fn span(&mut self, ticks: u64) -> &mut Self {
         if ticks >= TICKS_OF_DAY {
             self.number(ticks / TICKS_OF_DAY).text(".");
         }
-        self.clock(ticks % TICKS_OF_DAY / TICKS_OF_SECOND).text(".").padded(ticks % TICKS_OF_SECOND, 7)
+        self.clock(ticks % TICKS_OF_DAY / TICKS_OF_SECOND);
+        match ticks % TICKS_OF_SECOND {
+            0 => self,
+            fraction => self.text(".").padded(fraction, 7),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_texts_of_dot_net() {
+        let text = |ticks| {
+            let mut line = Line::with_capacity(32);
+            line.span(ticks);
+            line.into_text()
+        };
+        assert_eq!(text(1), "00:00:00.0000001");
+        assert_eq!(text(16 * TICKS_OF_SECOND), "00:00:16");
+        assert_eq!(text(TICKS_OF_DAY + 3_600 * TICKS_OF_SECOND + 5_000_000), "1.01:00:00.5000000");
+        assert_eq!(text(2 * TICKS_OF_DAY), "2.00:00:00");
     }
 }

@@ -10,25 +10,14 @@ use async_trait::async_trait;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
 
-use crate::binder::{Binder, BoundQuery};
-use crate::catalog::{Answers, Catalog, TableSchema};
-use crate::external::{External, Nothing};
-use crate::lower::expr::evaluate;
-use crate::plan::{MAX_CONSTANTS, PlanEnv, PlanError, Run, planned};
+use crate::catalog::{Catalog, TableSchema};
+use crate::external::Nothing;
+use crate::language_service::{Bound, bind};
+use crate::plan::{PlanEnv, PlanError, Run, planned};
 use crate::scans::{ScanCatalog, ScanTable};
 use kqlake_syntax::ast::Span;
 use kqlake_syntax::diagnostics::{Diagnostic, Severity, code};
-use kqlake_value::text_column::with_text_budget;
 use kqlake_value::{Column, columns};
-
-/// What a check finds.
-#[derive(Debug)]
-pub struct Bound {
-    /// The columns of the last result table, where the text binds.
-    pub columns: Option<Vec<Column>>,
-    /// Errors and warnings, in the order of their places.
-    pub diagnostics: Vec<Diagnostic>,
-}
 
 /// Checks a text against the columns that its tables have at rest: what another writer added to a table is known once it is
 /// open. A table that cannot be opened has the columns of its definition. Of what is read beside tables it is only looked
@@ -74,34 +63,6 @@ pub async fn check(text: &str, env: &PlanEnv<'_>) -> Bound {
 /// from running is a warning. For who has columns and no rows; it is also what random texts are tried on (`fuzz/`).
 pub fn bind_only(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, now_us: i64) -> Bound {
     bind(text, catalog, &Nothing, params, now_us).bound
-}
-
-/// What binding finds.
-struct Found {
-    bound: Bound,
-    /// What keeps the query from running although it binds; in `bound` it is a warning.
-    refused: Vec<Diagnostic>,
-    /// The tables that the text reads.
-    scanned: Vec<String>,
-}
-
-fn bind(text: &str, catalog: &dyn Catalog, external: &dyn External, params: &BTreeMap<String, String>, now_us: i64) -> Found {
-    let parsed = kqlake_syntax::parser::parse(text);
-    let mut diagnostics = parsed.diagnostics.clone();
-    let (mut columns, mut scanned, mut refused) = (None, Vec::new(), Vec::new());
-    if !parsed.has_errors() {
-        let complete = |_: &str, _: &str| Answers::Nowhere;
-        let binder = Binder::new(catalog, evaluate, params, now_us, &complete, None);
-        let mut binder = binder.with_external(external, None);
-        // A text of definitions alone has no columns.
-        let last = |q: &BoundQuery| q.tables.last().map(|(_, rel)| Binder::columns_of(rel)).unwrap_or_default();
-        columns = with_text_budget(MAX_CONSTANTS, || binder.bind(&parsed.script)).as_ref().map(last);
-        diagnostics.append(&mut binder.diagnostics);
-        refused.append(&mut binder.refused);
-        scanned.extend(binder.scanned.iter().cloned());
-    }
-    diagnostics.sort_by_key(|d| d.span.start);
-    Found { bound: Bound { columns, diagnostics }, refused, scanned }
 }
 
 /// The tables of a catalog without their rows.

@@ -14,6 +14,7 @@ mod computation;
 pub mod external;
 mod free_name;
 pub mod functions;
+mod language_service;
 mod lower;
 mod plan;
 mod room;
@@ -21,8 +22,9 @@ mod scalar_call;
 pub mod scans;
 pub mod support;
 
-pub use check::{Bound, bind_only, check};
+pub use check::{bind_only, check};
 pub use functions::aggregate::udaf::has_large_states;
+pub use language_service::Bound;
 pub use lower::compute::makes_wide_rows;
 pub use plan::{PlanEnv, PlanError, Planned, PlannedTable, Render, plan};
 pub use scalar_call::{Argument, ScalarCall, bind_scalar, parameter};

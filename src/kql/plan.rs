@@ -18,6 +18,7 @@ use super::binder::{Binder, BoundQuery, FetchRequest, Gathered};
 use super::bound::Rel;
 use super::catalog::Answers;
 use super::external::{External, ExternalAnswer, ExternalRefusal, ExternalRequest, IpLocation, IpLocations, Unavailable};
+use super::language_service;
 use super::lower::expr::evaluate;
 use super::lower::{LowerError, Lowering};
 use super::room::with_room;
@@ -149,7 +150,7 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
                 // Nothing is asked for a text that is wrong.
                 _ if !wanted.is_empty() && !is_wrong => Round::Ask(wanted),
                 (_, Some(request)) => Round::Fetch(request, missing),
-                (Some(query), None) => Round::Lower(query, missing, diagnostics),
+                (Some(query), None) => Round::Lower { query, missing, diagnostics, left_out: binder.left_out },
                 (None, None) => Round::Refuse(missing, diagnostics),
             };
             (round, made)
@@ -191,7 +192,7 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
                 continue;
             }
             Round::Fetch(request, missing) => (Some(request), None, missing),
-            Round::Lower(query, missing, diagnostics) => (None, Some((query, diagnostics)), missing),
+            Round::Lower { query, missing, diagnostics, left_out } => (None, Some((query, diagnostics, left_out)), missing),
         };
         if !missing.is_empty() {
             // What is promoted in a table is known only once it is open: bind again with that knowledge.
@@ -209,7 +210,14 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
             answers.push(fetch(&lowering, &request, env, &memory).await?);
             continue;
         }
-        let Some((query, diagnostics)) = query else { continue };
+        let Some((query, diagnostics, left_out)) = query else { continue };
+        if left_out {
+            // What is found when an operator is lowered, is found in those that are not, as `check` does.
+            let refused = language_service::bind(text, env.catalog, env.external, env.params, env.now_us).refused;
+            if !refused.is_empty() {
+                return Err(PlanError::Refused(refused));
+            }
+        }
         let mut tables = Vec::with_capacity(query.tables.len());
         for (name, rel) in &query.tables {
             let plan = with_text_budget(env.text_budget, || lowering.query(rel)).map_err(refuse)?;
@@ -228,7 +236,13 @@ enum Round {
     /// The rows of a request are needed first.
     Fetch(FetchRequest, Vec<String>),
     /// The query is bound.
-    Lower(BoundQuery, Vec<String>, Vec<Diagnostic>),
+    Lower {
+        query: BoundQuery,
+        missing: Vec<String>,
+        diagnostics: Vec<Diagnostic>,
+        /// Operators without rows are no part of it.
+        left_out: bool,
+    },
     /// The text is wrong.
     Refuse(Vec<String>, Vec<Diagnostic>),
 }

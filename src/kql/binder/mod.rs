@@ -134,6 +134,8 @@ pub(crate) struct Binder<'a> {
     pub diagnostics: Vec<Diagnostic>,
     /// Where nothing is to be run: what keeps the text from running although it binds.
     pub refused: Vec<Diagnostic>,
+    /// Operators were left out of the query, since they have no rows ([`Binder::emptied`]): nobody lowers them.
+    pub left_out: bool,
     /// What must be run before binding can continue.
     pub request: Option<FetchRequest>,
     /// Tables that the query scans.
@@ -193,6 +195,7 @@ impl<'a> Binder<'a> {
             partition: Vec::new(),
             diagnostics: Vec::new(),
             refused: Vec::new(),
+            left_out: false,
             request: None,
             scanned: HashSet::new(),
             render: None,

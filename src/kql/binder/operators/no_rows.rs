@@ -28,6 +28,7 @@ impl Binder<'_> {
 
     /// A table of no rows, with the columns of another of which more may be named.
     pub(super) fn emptied(&mut self, rel: Rel) -> Rel {
+        self.left_out = true;
         let mut hidden = rel.hidden;
         hidden.retain(|h| !matches!(h.role, HiddenRole::Promoted { .. } | HiddenRole::Open));
         hidden.push(self.open_marker());
