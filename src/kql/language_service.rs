@@ -6,7 +6,7 @@ use crate::binder::{Binder, BoundQuery};
 use crate::catalog::{Answers, Catalog};
 use crate::external::External;
 use crate::lower::expr::evaluate;
-use crate::plan::MAX_CONSTANTS;
+use crate::room::MAX_CONSTANTS;
 use kqlake_syntax::diagnostics::Diagnostic;
 use kqlake_value::Column;
 use kqlake_value::text_column::with_text_budget;

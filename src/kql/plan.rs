@@ -21,7 +21,7 @@ use super::external::{External, ExternalAnswer, ExternalRefusal, ExternalRequest
 use super::language_service;
 use super::lower::expr::evaluate;
 use super::lower::{LowerError, Lowering};
-use super::room::with_room;
+use super::room::{MAX_CONSTANTS, with_room};
 use super::scans::{ScanCatalog, ScanTable};
 use kqlake_syntax::diagnostics::{Diagnostic, Severity};
 use kqlake_value::text_column::{MAX_TEXT, with_text_budget};
@@ -94,9 +94,6 @@ impl From<DataFusionError> for PlanError {
         PlanError::Execution(value)
     }
 }
-
-/// Bytes of text that the constants of a query may have that are computed when it is planned.
-pub(crate) const MAX_CONSTANTS: usize = 64 << 20;
 
 /// Rounds of fetching that a query may need: a bound against queries that feed on themselves.
 const MAX_ROUNDS: usize = 256;

@@ -8,6 +8,9 @@ use std::cell::RefCell;
 use datafusion::common::{DataFusionError, Result as DfResult};
 use datafusion::execution::memory_pool::MemoryReservation;
 
+/// Bytes of text that the constants of a query may have that are computed when it is bound.
+pub(crate) const MAX_CONSTANTS: usize = 64 << 20;
+
 /// What the thread that binds may take.
 struct Room {
     memory: MemoryReservation,
