@@ -11,6 +11,10 @@ const TEXTS: &[(&str, Option<(u64, u64)>)] = &[
     ("traces | extend a = extract('(', 0, message)", Some((1, 21))),
     // The same where columns follow from rows.
     ("traces | evaluate bag_unpack(customDimensions)\n| where message matches regex '('", Some((2, 31))),
+    (
+        "traces | evaluate bag_unpack(customDimensions)\n| join kind=inner (traces | where message matches regex '(') on message",
+        Some((2, 57)),
+    ),
     ("traces | evaluate bag_unpack(customDimensions) | extend a = replace_regex(message, '(', '')", Some((1, 61))),
     ("traces | evaluate bag_unpack(customDimensions) | extend a = toupper(message)", None),
     // Microsoft's language service lets these pass, its engine does not.
