@@ -28,7 +28,6 @@ mod json_text;
 mod landable;
 mod landings;
 mod ledger;
-mod merge_small;
 mod message_trace;
 mod names;
 mod options;
@@ -51,6 +50,7 @@ mod stop;
 mod summary;
 mod unit;
 mod units;
+mod upkeep;
 mod zones;
 
 use std::path::PathBuf;

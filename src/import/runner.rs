@@ -17,11 +17,11 @@ use super::events::EventLog;
 use super::groups::{Group, Pending, units_of};
 use super::landings::{Commit, Landings};
 use super::ledger::{self, Entry, KnownUnits};
-use super::merge_small::merge_small;
 use super::positions::Reached;
 use super::reader::report;
 use super::shortfall::{self, Shortfall};
 use super::source::{ListedUnit, Source};
+use super::upkeep::keep_up;
 use super::{ImportError, ImportOptions, ImportSummary, Progress, UnitReport, UnitState, summary};
 use kqlake_lake::{Lake, Origin};
 
@@ -460,7 +460,7 @@ impl Run<'_> {
                 }
             }
         }
-        merge_small(self.lake, &landed, self.options.memory, self.options.spill_dir.as_deref()).await;
+        keep_up(self.lake, &landed, self.options.memory, self.options.spill_dir.as_deref()).await;
         Ok(self.summary)
     }
 }

@@ -223,20 +223,25 @@ async fn check(disk: &Mutex<Disk>, units: usize) {
     }
 }
 
+/// A lake whose disk is cut at each step of a landing, a compaction or upkeep.
+fn cut_at_each_step(root: &Path, disk: &Arc<Mutex<Disk>>) -> Lake {
+    let steps = disk.clone();
+    Lake::with_fault(
+        root,
+        Fault::new(move |_| {
+            steps.lock().expect("the disk").cut();
+            false
+        }),
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_power_cut_during_the_first_landings_loses_nothing_that_was_reported() {
     let dir = tempfile::tempdir().expect("dir");
     let root = dir.path().join("new/lake");
     let (disk, _observing) = Disk::watch(dir.path());
     disk.lock().expect("the disk").cutting = true;
-    let steps = disk.clone();
-    let lake = Lake::with_fault(
-        &root,
-        Fault::new(move |_| {
-            steps.lock().expect("the disk").cut();
-            false
-        }),
-    );
+    let lake = cut_at_each_step(&root, &disk);
     for n in 0..2 {
         land_unit(&lake, n).await;
         disk.lock().expect("the disk").report(n + 1);
@@ -257,14 +262,7 @@ async fn a_power_cut_during_the_first_landings_loses_nothing_that_was_reported()
 async fn a_power_cut_around_a_checkpoint_and_a_compaction_loses_nothing_that_was_reported() {
     let dir = tempfile::tempdir().expect("dir");
     let (disk, _observing) = Disk::watch(dir.path());
-    let steps = disk.clone();
-    let lake = Lake::with_fault(
-        dir.path(),
-        Fault::new(move |_| {
-            steps.lock().expect("the disk").cut();
-            false
-        }),
-    );
+    let lake = cut_at_each_step(dir.path(), &disk);
     let units = 20;
     for n in 0..units {
         // The commit of version 19 is followed by a checkpoint.
@@ -284,14 +282,7 @@ async fn a_power_cut_around_a_checkpoint_and_a_compaction_loses_nothing_that_was
 async fn a_power_cut_around_the_upkeep_behind_an_import_loses_nothing_that_was_reported() {
     let dir = tempfile::tempdir().expect("dir");
     let (disk, _observing) = Disk::watch(dir.path());
-    let steps = disk.clone();
-    let lake = Lake::with_fault(
-        dir.path(),
-        Fault::new(move |_| {
-            steps.lock().expect("the disk").cut();
-            false
-        }),
-    );
+    let lake = cut_at_each_step(dir.path(), &disk);
     lake.put_off_checkpoints();
     let (units, mut done) = (20, Vec::new());
     for n in 0..units {

@@ -14,7 +14,7 @@ const PART: usize = 8;
 
 /// Does what is most overdue of the upkeep of tables, by the rows that they have just got. The rows are in the lake: a failure is said,
 /// and the next import or compaction does it.
-pub(crate) async fn merge_small(lake: &Lake, landed: &BTreeMap<&'static str, u64>, memory: usize, spill_dir: Option<&Path>) {
+pub(crate) async fn keep_up(lake: &Lake, landed: &BTreeMap<&'static str, u64>, memory: usize, spill_dir: Option<&Path>) {
     let spill_dir = spill_dir.map(Path::to_owned);
     let options = CompactOptions { memory_bytes: memory, spill_dir, ..CompactOptions::default() };
     let mut due: Vec<(Overdue, &'static TableDef, u64)> = Vec::new();
