@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use tokio::task::JoinError;
 
-use super::library_texts::{is_offset_overflow, unsupported, without_columns};
+use super::library_texts::{failed_filter, is_offset_overflow, unsupported, without_columns};
 use crate::error::{Cause, Error};
 use kqlake_lake::spill::SpillError;
 use kqlake_lake::{LakeError, lake_cause};
@@ -22,14 +23,16 @@ pub(super) fn of_kql(err: DataFusionError, memory_limit: usize) -> Error {
 pub(super) fn of_sql(err: DataFusionError, memory_limit: usize) -> Error {
     classify(err, memory_limit, |message| match unsupported(&message) {
         Some((what, instead)) => Error::query(what).hint(instead),
-        // Several lines, with what might have been meant, are one message.
-        None => Error::query(message.lines().map(str::trim).collect::<Vec<_>>().join(" ")),
+        None => Error::query(one_line(&message)),
     })
 }
 
 fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(String) -> Error) -> Error {
     if let Some(lake) = lake_cause(&err) {
         return lake.into();
+    }
+    if let Some(failure) = failed_filter(&err) {
+        return classify(failure, memory_limit, of_planning);
     }
     match err.find_root() {
         DataFusionError::ResourcesExhausted(message) => out_of_memory(message, memory_limit),
@@ -56,8 +59,22 @@ fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(Stri
         DataFusionError::External(inner) if inner.is::<JoinError>() || inner.is::<Arc<JoinError>>() => {
             Error::Defect(format!("a worker ended early: {inner}"))
         }
+        // What functions say in errors of their own, such as that of a wrong pattern while a plan is simplified.
+        DataFusionError::External(inner) if !is_of_files(inner.as_ref()) => Error::query(one_line(&inner.to_string())),
         _ => unreadable(err),
     }
+}
+
+/// True for what reading or writing files failed with, and for errors that say themselves what they are.
+fn is_of_files(err: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(err), |err| err.source()).any(|err| {
+        err.is::<std::io::Error>() || err.is::<ParquetError>() || err.is::<LakeError>() || err.is::<Error>() || err.is::<SpillError>()
+    })
+}
+
+/// Several lines, with what might have been meant, as one.
+fn one_line(message: &str) -> String {
+    message.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 fn unreadable(err: DataFusionError) -> Error {

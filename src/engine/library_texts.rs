@@ -17,6 +17,9 @@ const SETTING: &str = " or disable the datafusion.sql_parser.enable_ident_normal
 /// DataFusion 55.2, `SessionState::statement_to_plan`: what stands before and behind the name of a table that is not there.
 const NO_TABLE: [&str; 2] = ["table '", "' not found"];
 
+/// DataFusion 55.2, `DatafusionArrowPredicate`: what stands before the `Debug` text of why a filter failed that files were read with.
+const FILTER: &str = "Error evaluating filter predicate: ";
+
 /// DataFusion 55.2, built without arrays: what it says of an array that is written out.
 const NO_ARRAYS: &str = "`nested_expressions`";
 /// DataFusion 55.2, physical planner: a column of the query around a subquery that could not be made a join.
@@ -55,6 +58,60 @@ pub(super) fn is_offset_overflow(err: &ArrowError) -> bool {
     }
 }
 
+/// Why a filter failed that files were read with: the failure that it would have been behind the scan. The library keeps its
+/// `Debug` text alone, in a failure of reading.
+pub(super) fn failed_filter(err: &DataFusionError) -> Option<DataFusionError> {
+    let text = err.to_string();
+    let mut debug = text.split_once(FILTER)?.1;
+    loop {
+        let (variant, rest) = debug.split_once(['(', ',', ')']).unwrap_or((debug, ""));
+        let message = || quoted(rest).map_or_else(|| debug.to_owned(), |(message, _)| message);
+        return Some(match variant.trim() {
+            "ArrowError" | "External" | "Shared" => {
+                debug = rest;
+                continue;
+            }
+            "Context" => {
+                debug = quoted(rest)?.1.trim_start_matches([',', ' ']);
+                continue;
+            }
+            "CastError" => ArrowError::CastError(message()).into(),
+            "ComputeError" => ArrowError::ComputeError(message()).into(),
+            "ParseError" => ArrowError::ParseError(message()).into(),
+            "ArithmeticOverflow" => ArrowError::ArithmeticOverflow(message()).into(),
+            "DivideByZero" => ArrowError::DivideByZero.into(),
+            "OffsetOverflowError" => ArrowError::OffsetOverflowError(0).into(),
+            "ResourcesExhausted" => DataFusionError::ResourcesExhausted(message()),
+            "Internal" => DataFusionError::Internal(message()),
+            _ => DataFusionError::Execution(message()),
+        });
+    }
+}
+
+/// The text in quotation marks that a `Debug` text begins with, and what stands behind it.
+fn quoted(debug: &str) -> Option<(String, &str)> {
+    let mut chars = debug.strip_prefix('"')?.char_indices();
+    let mut text = String::new();
+    while let Some((at, char)) = chars.next() {
+        match char {
+            '"' => return Some((text, &debug[at + 2..])),
+            '\\' => match chars.next()?.1 {
+                'n' => text.push('\n'),
+                't' => text.push('\t'),
+                'r' => text.push('\r'),
+                '0' => text.push('\0'),
+                'u' => {
+                    let digits: String = chars.by_ref().map(|(_, char)| char).skip(1).take_while(|char| *char != '}').collect();
+                    text.push(char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?);
+                }
+                other => text.push(other),
+            },
+            other => text.push(other),
+        }
+    }
+    None
+}
+
 /// The message without the list of all columns, which is long for wide tables; the nearest name stands before it.
 pub(super) fn without_columns(err: &DataFusionError) -> String {
     let text = err.strip_backtrace();
@@ -90,6 +147,18 @@ mod tests {
         let err = lists.try_extend(0, 0, 1).unwrap_err();
         assert!(is_offset_overflow(&err), "{err}");
         assert!(!is_offset_overflow(&ArrowError::InvalidArgumentError("another".into())));
+    }
+
+    #[test]
+    fn debug_texts_are_read_as_they_were_written() {
+        for text in ["", "a \"b\" \\ c\n\t\r\0\u{7f}\u{200b}é", "\\\"", "(,)"] {
+            let debug = format!("{:?}", DataFusionError::Execution(text.to_owned()).context("while"));
+            let err = DataFusionError::External(format!("{FILTER}{debug}").into());
+            assert!(matches!(failed_filter(&err), Some(DataFusionError::Execution(message)) if message == text), "{debug}");
+        }
+        let cut = DataFusionError::External(format!("{FILTER}Execution(\"half").into());
+        assert!(matches!(failed_filter(&cut), Some(DataFusionError::Execution(message)) if message == "Execution(\"half"));
+        assert!(failed_filter(&DataFusionError::Execution("half".into())).is_none());
     }
 
     #[tokio::test]

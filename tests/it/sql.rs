@@ -542,3 +542,25 @@ fn filters_above_joins_are_of_the_columns_that_they_name() {
         assert_eq!(run(&["sql", "-f", "csv", &format!("{of_values} {condition}")]), expected, "{condition}");
     }
 }
+
+#[test]
+fn what_fails_for_a_row_is_no_damage_of_the_lake_wherever_it_is_evaluated() {
+    let dir = sample_lake();
+    for (sql, says) in [
+        ("customDimensions->'sqlExecutes' > 9", "Cast error: Cannot cast string"),
+        ("message > 9", "Cast error: Cannot cast string"),
+        ("1/(severityLevel-1) > 0", "Divide by zero"),
+        ("message::timestamp > now()", "timestamp"),
+        ("decode(message, 'base64') = 'a'", "Failed to decode from base64"),
+        ("regexp_like(message, message || '(')", "unclosed group"),
+        // While the plan is simplified.
+        ("regexp_like(message, '(')", "unclosed group"),
+    ] {
+        let sql = format!("SELECT count(*) FROM traces WHERE {sql}");
+        let err = run_in(dir.path(), &["--lake", "lake", "sql", &sql]).exits(3).err;
+        assert!(err.contains(says) && !err.contains("lake") && !err.contains("damaged"), "{sql}: {err}");
+    }
+    let kql = "traces | where array_length(range(1, severityLevel*1000000000, 1)) > 5 | count";
+    let err = run_in(dir.path(), &["--lake", "lake", "query", kql]).exits(3).err;
+    assert!(!err.contains("damaged"), "{err}");
+}
