@@ -78,6 +78,27 @@ async fn rows_that_may_replace_rows_of_a_broken_day_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_of_other_days_than_a_broken_file_has_do_not_wait() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lake = Lake::new(dir.path());
+    let day = 86_400_000_000;
+    land(&lake, def("traces"), traces(&[("a", DAY), ("b", DAY + day)]), 1).await.expect("landed");
+    let folder = dir.path().join("traces/event_month=2026-01-01");
+    let file = fs::read_dir(folder).expect("the month").next().expect("a file").expect("a file").path();
+    let whole = fs::read(&file).expect("a file");
+    fs::write(&file, "").expect("emptied");
+    let rows = || traces(&[("a", DAY), ("c", DAY + day), ("before", DAY - day), ("behind", DAY + 2 * day)]);
+    let landed = land(&lake, def("traces"), rows(), 2).await.expect("landed");
+    let held: Vec<_> = landed.held.iter().map(|held| (held.day.as_str(), held.rows)).collect();
+    assert_eq!((landed.new, held), (2, vec![("2026-01-05", 1), ("2026-01-06", 1)]));
+    assert!(landed.held.iter().all(|held| held.reason.contains(".parquet")), "{:?}", landed.held);
+    fs::write(&file, whole).expect("restored");
+    let landed = land(&lake, def("traces"), rows(), 3).await.expect("landed");
+    assert_eq!((landed.new, landed.duplicates, landed.held.len()), (1, 3, 0));
+    assert_eq!(number(&lake, "traces", "select count(*) from traces").await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn errors_say_what_is_in_the_way() {
     let dir = tempfile::tempdir().expect("dir");
     let file = dir.path().join("file");

@@ -305,6 +305,25 @@ async fn a_division_that_is_cut_off_changes_nothing_and_is_done_by_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_landing_that_began_before_its_table_was_brought_to_months_lands_in_months() {
+    let dir = by_day();
+    let root = dir.path().join("lake");
+    let lake = Lake::new(&root);
+    let calls = def("CallRecords");
+    let mut landing = lake.land(calls).await.expect("a landing").with_buffer(1);
+    let rows = call_records(&[("early", DAY, Some(1), "x"), ("late", DAY + 3 * A_DAY, Some(1), "y")]);
+    landing.write(rows).await.expect("written");
+    landing.settle().await.expect("written");
+    Lake::new(&root).compact(calls, &CompactOptions::default()).await.expect("compacted");
+    let landed = landing.commit(crate::lake::position(1)).await.expect("committed");
+    assert_eq!(landed.new, 2);
+    let added = actions(&root.join("CallRecords"), landed.version.expect("a commit"), "add");
+    assert!(added.iter().all(|add| add["partitionValues"]["event_month"] == "2026-01-01"), "{added:?}");
+    assert!(live_files(&lake, "CallRecords").await.iter().all(|file| file.starts_with("event_month=")));
+    assert_eq!(number(&lake, "CallRecords", "select count(*) from \"CallRecords\"").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn drops_of_many_nights_stay_few_files_and_move_seldom() {
     let dir = tempfile::tempdir().expect("dir");
     let lake = Lake::new(dir.path());

@@ -68,8 +68,7 @@ fn most(sizes: impl Iterator<Item = u64>) -> usize {
         bytes += size.min(INPUT_BYTES);
         bytes <= MOST_BYTES
     };
-    // Two at least, or nothing is ever merged.
-    sizes.map(fits).take(MOST_INPUTS).take_while(|fits| *fits).count().max(2)
+    sizes.map(fits).take(MOST_INPUTS).take_while(|fits| *fits).count()
 }
 
 /// How many of some files, by their ascending sizes, are merged into one.
@@ -87,8 +86,59 @@ fn tier(sizes: &[u64]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::find;
+    use crate::{Lake, Position, RowBuilder};
+    use kqlake_value::US_PER_DAY;
 
     const MB: u64 = 1 << 20;
+
+    /// A snapshot of a table with a row of each of these days since 1970, each in a file of its own.
+    async fn files_of(def: &'static TableDef, days: &[i64]) -> (tempfile::TempDir, TableSnapshot) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let lake = Lake::new(dir.path());
+        for (number, day) in days.iter().enumerate() {
+            let mut row = RowBuilder::new(def);
+            row.set_datetime_us(def.index_of(def.time).expect("a time"), day * US_PER_DAY);
+            row.set_str(def.index_of(def.key[0]).expect("a key"), &format!("row {number}"));
+            row.end_row();
+            let mut landing = lake.land(def).await.expect("a landing");
+            landing.write(row.finish().expect("a row")).await.expect("written");
+            let position = Position { stream: "s".into(), cursor: number.into(), import_id: "i".into() };
+            landing.commit(position).await.expect("committed");
+        }
+        let snapshot = lake.snapshot(def).await.expect("a snapshot").expect("a table");
+        (dir, snapshot)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn files_are_merged_with_those_of_their_month_and_days_that_still_change_by_themselves() {
+        let planned = |snapshot: &TableSnapshot, target, today, without: &BTreeSet<Partition>| {
+            let day = |at: &usize| *snapshot.files()[*at].days.end();
+            let groups = plan(snapshot, target, today, without);
+            groups
+                .iter()
+                .map(|group| {
+                    let mut days: Vec<i32> = group.iter().map(day).collect();
+                    days.sort_unstable();
+                    days
+                })
+                .collect::<Vec<_>>()
+        };
+        let (none, days) = (BTreeSet::new(), [5, 6, 6, 7, 40, 41, 80]);
+        let (_dir, traces) = files_of(find("traces").expect("a table"), &days).await;
+        let (january, february) = (vec![5, 6, 6, 7], vec![40, 41]);
+        // Records without versions do not change.
+        assert_eq!(planned(&traces, 64 * MB, 8, &none), [january.clone(), february.clone()]);
+        let broken = traces.files().iter().filter(|file| *file.days.end() < 31).map(|file| file.partition).collect();
+        assert_eq!(planned(&traces, 64 * MB, 8, &broken), [february.clone()]);
+        // Files of half the size that files should have are left alone.
+        assert!(planned(&traces, 2, 8, &none).is_empty());
+        let (_dir, calls) = files_of(find("CallRecords").expect("a table"), &days).await;
+        assert_eq!(planned(&calls, 64 * MB, 8, &none), [vec![6, 6]]);
+        assert_eq!(planned(&calls, 64 * MB, 10, &none), [vec![5, 6, 6]]);
+        assert_eq!(planned(&calls, 64 * MB, 11, &none), [january.clone()]);
+        assert_eq!(planned(&calls, 64 * MB, 100, &none), [january, february]);
+    }
 
     #[test]
     fn files_are_merged_when_none_is_much_larger_than_the_smaller_ones_together() {
@@ -102,6 +152,21 @@ mod tests {
             (&[1, 2, 3, 100 * MB], 3),
         ] {
             assert_eq!(tier(sizes), merged, "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn as_many_files_are_merged_at_a_time_as_fit_into_memory() {
+        for (sizes, fit) in [
+            (vec![MOST_BYTES; 2], 2),
+            (vec![INPUT_BYTES; 24], 24),
+            // Of a large file a part is in memory.
+            (vec![10 * INPUT_BYTES; 25], 24),
+            (vec![INPUT_BYTES / 2; 47], 47),
+            (vec![INPUT_BYTES / 2; 49], 48),
+            (vec![1; 200], MOST_INPUTS),
+        ] {
+            assert_eq!(most(sizes.iter().copied()), fit, "{} of {}", sizes.len(), sizes[0]);
         }
     }
 

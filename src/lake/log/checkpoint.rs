@@ -325,3 +325,69 @@ pub(crate) fn first_removed(dir: &Path, version: u64, most: usize) -> Result<Vec
     found.truncate(most);
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+
+    /// Rows of a checkpoint, an action each.
+    fn rows(actions: &[Value]) -> RecordBatch {
+        let field = |name: &str, ty| Field::new(name, ty, true);
+        let text = |name: &str| field(name, DataType::Utf8);
+        let action = |name: &str, fields: Vec<Field>| field(name, DataType::Struct(fields.into()));
+        let schema = Schema::new(vec![
+            action("add", vec![text("path")]),
+            action("remove", vec![text("path"), field("deletionTimestamp", DataType::Int64)]),
+            action("txn", vec![text("appId")]),
+            action("protocol", vec![field("minReaderVersion", DataType::Int32)]),
+            action("metaData", vec![text("id")]),
+            action("domainMetadata", vec![text("domain")]),
+            action("sidecar", vec![text("path")]),
+        ]);
+        let lines = BTreeMap::from([(1, actions.iter().map(Value::to_string).collect())]);
+        let batches = Newer { lines, ..Newer::default() }.batches(&Arc::new(schema)).expect("rows");
+        batches.into_iter().next().expect("a batch")
+    }
+
+    #[test]
+    fn of_a_checkpoint_stays_what_no_newer_action_takes_the_place_of() {
+        use serde_json::json;
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::write(dir.path().join("on disk"), "x").expect("a file");
+        let now = 1 << 40;
+        let removed = |path: &str, age: i64| json!({ "remove": { "path": path, "deletionTimestamp": now - age } });
+        let all = [
+            json!({ "add": { "path": "a%20b" } }),
+            json!({ "add": { "path": "c" } }),
+            json!({ "txn": { "appId": "app" } }),
+            json!({ "txn": { "appId": "other" } }),
+            json!({ "protocol": { "minReaderVersion": 1 } }),
+            json!({ "metaData": { "id": "i" } }),
+            removed("a%20b", 0),
+            removed("gone", GRACE_MILLIS),
+            removed("gone", GRACE_MILLIS + 1),
+            removed("on%20disk", GRACE_MILLIS + 1),
+            removed("on%20disk", REMOVED_MILLIS),
+            removed("on%20disk", REMOVED_MILLIS + 1),
+            json!({ "remove": { "path": "on%20disk" } }),
+        ];
+        let batch = rows(&all);
+        let left = |newer: &Newer| -> (Vec<usize>, Vec<usize>) {
+            let (kept, gone) = newer.left_of(&batch, dir.path(), now).expect("rows");
+            let places = |of: &BooleanArray| (0..of.len()).filter(|row| of.value(*row)).collect();
+            (places(&kept), places(&gone))
+        };
+        assert_eq!(left(&Newer::default()), (vec![0, 1, 2, 3, 4, 5], vec![6, 7, 9, 10]));
+        let newer =
+            Newer { files: HashSet::from(["a b".to_owned()]), apps: HashSet::from(["app".to_owned()]), ..Newer::default() };
+        assert_eq!(left(&newer), (vec![1, 3, 4, 5], vec![7, 9, 10]));
+        assert_eq!(left(&Newer { has_protocol: true, ..Newer::default() }).0, [0, 1, 2, 3, 5]);
+        assert_eq!(left(&Newer { has_metadata: true, ..Newer::default() }).0, [0, 1, 2, 3, 4]);
+        for odd in [json!({ "domainMetadata": { "domain": "d" } }), json!({ "sidecar": { "path": "s" } })] {
+            let batch = rows(&[json!({ "add": { "path": "c" } }), odd]);
+            assert!(Newer::default().left_of(&batch, dir.path(), now).is_err());
+        }
+    }
+}

@@ -507,6 +507,18 @@ mod tests {
     }
 
     #[test]
+    fn a_listing_says_how_far_back_the_log_goes() {
+        let partial = format!(".kqlake-{}.partial", "0".repeat(32));
+        let of = |files: &[(&str, &str)]| {
+            let found = look(log(files).path(), None).unwrap().unwrap().extent();
+            (found.oldest, Vec::from_iter(found.checkpoints), found.has_temporary.into_inner())
+        };
+        assert_eq!(of(&[(ZERO, "{\"metaData\":{}}"), (ONE, "{}")]), (0, vec![], false));
+        assert_eq!(of(&[(ONE, "{}"), (TWO, "{}"), (CHECKPOINT_ONE, "x"), (&partial, "")]), (1, vec![1], true));
+        assert_eq!(of(&[(CHECKPOINT_ONE, "x")]), (1, vec![1], false));
+    }
+
+    #[test]
     fn gaps_and_broken_commits_are_named() {
         let name = |damage: Damage| match damage {
             Damage::MissingCommit { file } | Damage::Commit { file, .. } => {

@@ -434,4 +434,74 @@ mod tests {
         assert!(replay(&Base::Version(&before), &all[1..]).is_err());
         assert!(replay(&Base::Nothing, &all).is_ok());
     }
+
+    /// A checkpoint's rows, an action each.
+    fn checkpoint_rows(actions: &[serde_json::Value]) -> RecordBatch {
+        use arrow::datatypes::{DataType, Field, Schema};
+        let field = |name: &str, ty| Field::new(name, ty, true);
+        let text = |name: &str| field(name, DataType::Utf8);
+        let long = |name: &str| field(name, DataType::Int64);
+        let int = |name: &str| field(name, DataType::Int32);
+        let of = |name: &str, fields: Vec<Field>| field(name, DataType::Struct(fields.into()));
+        let texts = |name: &str| {
+            let entry = DataType::Struct(vec![Field::new("key", DataType::Utf8, false), text("value")].into());
+            field(name, DataType::Map(Field::new("key_value", entry, false).into(), false))
+        };
+        let list = |name: &str| field(name, DataType::List(text("element").into()));
+        let vector = of("deletionVector", vec![text("storageType")]);
+        let add = vec![
+            text("path"),
+            long("size"),
+            long("modificationTime"),
+            texts("partitionValues"),
+            texts("tags"),
+            text("stats"),
+            vector,
+        ];
+        let table = vec![text("id"), text("name"), text("schemaString"), list("partitionColumns"), texts("configuration")];
+        let schema = Schema::new(vec![
+            of("protocol", vec![int("minReaderVersion"), int("minWriterVersion"), list("readerFeatures")]),
+            of("metaData", table),
+            of("txn", vec![text("appId"), long("version")]),
+            of("add", add),
+            of("sidecar", vec![text("path")]),
+        ]);
+        let lines: String = actions.iter().map(|action| format!("{action}\n")).collect();
+        let mut reader = arrow::json::ReaderBuilder::new(schema.into()).build(lines.as_bytes()).expect("a reader");
+        reader.next().expect("rows").expect("a batch")
+    }
+
+    #[test]
+    fn a_checkpoint_says_what_is_live_unless_a_newer_commit_says_otherwise() {
+        use serde_json::json;
+        let begin: Vec<serde_json::Value> = BEGIN.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let whole = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+        let live = [begin, vec![whole(&txn(3)), whole(&add("a")), whole(&add("b%20c")), whole(&add("d"))]].concat();
+        let after = |newer: &[Vec<Actions>], rows: &[serde_json::Value]| {
+            let mut replay = Replay::default();
+            newer.iter().rev().try_for_each(|commit| replay.commit(commit))?;
+            replay.checkpointed(&checkpoint_rows(rows))?;
+            replay.end()
+        };
+        let found = after(&[], &live).expect("replayed");
+        assert_eq!((paths(&found), found.transactions["app"]), (vec!["a", "b c", "d"], 3));
+        let expected = replay(&Base::Nothing, &commits(&[&[BEGIN.to_owned()], &[add("a"), add("b%20c"), add("d"), txn(3)]]));
+        assert_eq!(found, expected.expect("replayed"));
+        let newer = commits(&[&[remove("a"), add("e"), txn(4)], &[remove("b c"), add("d")]]);
+        let found = after(&newer, &live).expect("replayed");
+        assert_eq!((paths(&found), found.transactions["app"]), (vec!["d", "e"], 4));
+
+        let with = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut last = whole(&add("x"));
+            change(&mut last);
+            after(&[], &[&live[..], &[last]].concat())
+        };
+        // Some readers make a struct of a vector that is not there.
+        assert!(with(&|add| add["add"]["deletionVector"] = json!({ "storageType": null })).is_ok());
+        assert!(with(&|add| add["add"]["deletionVector"] = json!({ "storageType": "u" })).is_err());
+        assert!(with(&|add| add["add"]["path"] = "../x".into()).is_err());
+        assert!(with(&|add| add["add"]["modificationTime"] = json!(null)).is_err());
+        assert!(with(&|add| *add = json!({ "sidecar": { "path": "s" } })).is_err());
+        assert!(with(&|add| *add = json!({ "txn": { "appId": "app" } })).is_err());
+    }
 }

@@ -227,7 +227,37 @@ impl AsyncFileReader for LakeReader {
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::{DataType, Field, Schema};
+    use parquet::schema::parser::parse_message_type;
+
     use super::*;
+
+    #[test]
+    fn a_footer_is_cut_to_the_columns_of_a_scan_where_it_has_those_of_the_log() {
+        let column = |name: &str| Field::new(name, DataType::Int64, true);
+        let file = Arc::new(Schema::new(["a", "b", "c"].map(column).to_vec()));
+        let kept = KeptColumns::of(&file, |name| name != "b", false).expect("plain columns");
+        let left = |columns: &str| {
+            let schema = Arc::new(parse_message_type(&format!("message m {{ {columns} }}")).expect("columns"));
+            let footer = FileMetaData::new(2, 7, None, None, Arc::new(SchemaDescriptor::new(schema)), None);
+            let footer = kept.project(ParquetMetaData::new(footer, Vec::new())).expect("a footer");
+            let fields = footer.file_metadata().schema().get_fields();
+            fields.iter().map(|field| field.name().to_owned()).collect::<Vec<_>>().join("")
+        };
+        let of = |names: &[&str]| left(&names.iter().map(|name| format!("optional int64 {name}; ")).collect::<String>());
+        assert_eq!(of(&["a", "b", "c"]), "ac");
+        // Other columns than the log says are for whoever opens the file.
+        for others in [&["a", "b", "d"][..], &["x", "b", "c"], &["a", "c", "b"], &["a", "b"], &["a", "b", "c", "d"]] {
+            assert_eq!(of(others), others.concat());
+        }
+        assert_eq!(left("optional int64 a; optional group b { optional int64 x; } optional int64 c;"), "abc");
+        let none_wanted = KeptColumns::of(&file, |_| false, false).expect("plain columns");
+        assert_eq!((none_wanted.kept.as_slice(), none_wanted.schema().fields().len()), (&[0][..], 1));
+        let nested = Field::new("n", DataType::Struct(vec![column("x")].into()), true);
+        for unfit in [Schema::empty(), Schema::new(vec![column("a"), nested])] {
+            assert!(KeptColumns::of(&Arc::new(unfit), |_| true, false).is_none());
+        }
+    }
 
     #[test]
     fn a_footer_has_room_in_its_file() {

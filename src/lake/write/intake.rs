@@ -303,7 +303,7 @@ impl Intake {
         for (place, keys) in by_file {
             let Some(written) = self.files.get(place as usize) else { continue };
             let wanted = Wanted {
-                key: &|key| keys.contains(&key) && !written.dead.contains(&key),
+                key: &|key| keys.contains(&key),
                 content: &|_| false,
                 group: &|_| false,
                 days: &self.days,

@@ -397,6 +397,24 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_stands_still_leaves_the_landed_one_where_it_is() {
+        let rank = |taken: i64, hash: u128| Rank { versions: [taken, i64::MIN], filled: 3, held: 2, hash };
+        let [users, calls] = ["Users", "CallRecords"].map(|name| tables::find(name).expect("table"));
+        let landed = rank(5, 7);
+        for (row, replaces) in
+            [(rank(6, 7), false), (rank(6, 8), true), (rank(6, 6), true), (rank(5, 8), true), (rank(4, 8), false)]
+        {
+            assert_eq!(row.replaces(&landed, users), replaces, "{row:?}");
+        }
+        assert!(
+            Rank { filled: 2, ..rank(6, 7) }.replaces(&landed, users) && Rank { held: 3, ..rank(6, 7) }.replaces(&landed, users)
+        );
+        assert!(!landed.replaces(&landed, calls) && rank(6, 7).replaces(&landed, calls));
+        // It gets the time that it does not say yet.
+        assert!(rank(5, 7).replaces(&rank(i64::MIN, 7), users));
+    }
+
+    #[test]
     fn a_fuller_row_has_a_greater_rank() {
         let def = tables::find("CallSegments").expect("table");
         let rows: [&[(&str, &str)]; 3] = [

@@ -5,6 +5,9 @@
 //! rows that are there already are left out, and landed rows that are less are taken out of their files in the same commit. The
 //! commit holds only if nothing else was committed since that look. `docs/identity.md` says what the identity of a row is.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -305,3 +305,101 @@ pub(crate) async fn advance(lake: &Lake, def: &'static TableDef, position: &Posi
     note_after_commit(lake, def, &log).await;
     Ok(log.version())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::tables::find;
+
+    fn traces() -> &'static TableDef {
+        find("traces").expect("a table")
+    }
+
+    #[test]
+    fn what_witnesses_commits_is_told_from_what_lies_beside_it() {
+        let lake = tempfile::tempdir().expect("a folder");
+        let (root, folder) = (lake.path(), folder(lake.path(), traces()));
+        let known = || known_witnesses(root, traces());
+        let is_no_folder =
+            |found: &Result<_, LakeError>| matches!(found, Err(LakeError::Damaged { damage: Damage::NotAFolder { .. }, .. }));
+        assert!(known().expect("none yet").is_empty());
+        fs::create_dir_all(root.join(POSITIONS)).expect("a folder");
+        assert!(known().expect("none yet").is_empty());
+        fs::write(&folder, "x").expect("a file in its place");
+        assert!(is_no_folder(&known().map(drop)));
+        // Who only reads the table goes on; where the table is not there, nobody does.
+        assert!(witnesses(root, traces()).expect("none").is_empty());
+        let unwitnessed = |witnesses: &[Witness]| check_unwitnessed(root, traces(), &root.join("traces"), witnesses);
+        assert!(is_no_folder(&unwitnessed(&[])));
+        fs::remove_file(&folder).expect("removed");
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(root.join("nowhere"), &folder).expect("a link");
+            assert!(is_no_folder(&known().map(drop)));
+            fs::remove_file(&folder).expect("removed");
+        }
+        fs::create_dir(&folder).expect("a folder");
+        assert!(unwitnessed(&[]).is_ok());
+        let positions = |version: i64| {
+            json!({ "format": FORMAT, "table": "traces", "tableId": "i", "version": version, "rows": 7, "streams": {} })
+                .to_string()
+        };
+        let of_stream = json!({ "format": FILE_A_STREAM, "stream": "s", "number": 1, "cursor": {}, "importId": "r" }).to_string();
+        for (name, text) in [
+            (FILE, positions(3)),
+            ("s-1.json", of_stream.clone()),
+            // Not renamed yet, unfinished, of somebody else, of no known form.
+            ("s-1.2.json", of_stream),
+            ("positions.tmp.json", positions(9)),
+            ("notes.txt", positions(9)),
+            ("later.json", positions(9)),
+        ] {
+            fs::write(folder.join(name), text).expect("a file");
+        }
+        let mut found = known().expect("witnesses");
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        let of_table = Witness { path: folder.join(FILE), table_id: Some("i".into()), version: Some(3), rows: Some(7) };
+        let of_stream = Witness { path: folder.join("s-1.json"), table_id: None, version: None, rows: None };
+        assert_eq!(found, [of_table, of_stream]);
+        let missing = unwitnessed(&found);
+        assert!(
+            matches!(missing, Err(LakeError::Damaged { damage: Damage::MissingTable { rows: Some(7), .. }, .. })),
+            "{missing:?}"
+        );
+        fs::create_dir(folder.join("folder.json")).expect("a folder");
+        assert!(matches!(witnesses(root, traces()), Err(LakeError::Damaged { damage: Damage::NotAFile { .. }, .. })));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn positions_are_those_of_this_very_table_up_to_its_version() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let lake = Lake::new(dir.path());
+        let of = |cursor: i64| Position { stream: "s".into(), cursor: cursor.into(), import_id: "r".into() };
+        for cursor in 0..2 {
+            lake.advance(traces(), &of(cursor)).await.expect("a commit");
+        }
+        let log = lake.log(traces()).await.expect("a log").expect("a table");
+        let folder = folder(dir.path(), traces());
+        let noted = written(&folder, &log).expect("positions");
+        assert_eq!((noted.version, noted.streams["s"].cursor.clone()), (log.version(), 1.into()));
+        assert_eq!(said_after(&lake.table_dir(traces()).join(LOG), -1, log.version())["s"], noted.streams["s"]);
+        for (changed, is_good) in [
+            (Positions { version: noted.version - 1, ..noted.clone() }, true),
+            (Positions { version: noted.version + 1, ..noted.clone() }, false),
+            (Positions { format: FORMAT + 1, ..noted.clone() }, false),
+            (Positions { table_id: "another".into(), ..noted.clone() }, false),
+        ] {
+            fs::write(folder.join(FILE), serde_json::to_vec(&changed).expect("JSON")).expect("written");
+            assert_eq!(written(&folder, &log).is_some(), is_good, "{changed:?}");
+            // The rows of another table say nothing of this one.
+            let changed = Positions { rows: 5, ..changed };
+            fs::write(folder.join(FILE), serde_json::to_vec(&changed).expect("JSON")).expect("written");
+            let rows = witnessed_rows(dir.path(), traces(), &log).expect("rows");
+            assert_eq!(rows, if changed.table_id == log.id() { 5 } else { 0 }, "{changed:?}");
+        }
+    }
+}

@@ -3,6 +3,7 @@ use super::*;
 use crate::tables::find;
 use crate::{CompactOptions, Lake, Position, RowBuilder, Upkeep};
 use kqlake_value::US_PER_DAY;
+use serde_json::{Value, json};
 
 /// What a version says, in an order that does not depend on who read it.
 fn said(view: &View, files: &[FileEntry]) -> (u64, Protocol, Metadata, SchemaRef, Vec<String>) {
@@ -191,4 +192,85 @@ fn plain_columns_are_what_the_library_makes_of_them() {
     }
     let twice = [column("\"long\"", "{}"), column("\"long\"", "{}").replace("\"a\"", "\"A\"")];
     assert!(plain_columns(&table(&twice)).is_none());
+}
+
+/// The log of a table of calls that another writer made: with this protocol, with metadata that differ from ours in some members, and
+/// without a column.
+async fn foreign(protocol: &Value, metadata: &Value, without: &str) -> (tempfile::TempDir, Log) {
+    let (dir, def) = (tempfile::tempdir().expect("a folder"), find("CallRecords").expect("a table"));
+    let table = dir.path().join(def.name);
+    std::fs::create_dir_all(table.join(LOG)).expect("a folder");
+    let schema = write::kernel_fields(def.name, &def.arrow_schema()).expect("the library's columns");
+    let mut schema = serde_json::to_value(&schema).expect("JSON");
+    schema["fields"].as_array_mut().expect("columns").retain(|field| field["name"] != without);
+    let mut all = json!({ "id": "i", "name": def.name, "format": { "provider": "parquet", "options": {} },
+        "schemaString": schema.to_string(), "partitionColumns": ["event_month"], "configuration": {} });
+    for (name, value) in metadata.as_object().into_iter().flatten() {
+        all[name] = value.clone();
+    }
+    let text = format!("{}\n{}\n", json!({ "protocol": protocol }), json!({ "metaData": all }));
+    std::fs::write(table.join(LOG).join(files::commit_name(0)), text).expect("a commit");
+    let log = Log::open(def.name, &table).await.expect("a log").expect("a table");
+    (dir, log)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_table_needs_of_readers_and_writers_is_done_or_refused_by_name() {
+    let plain = || json!({ "minReaderVersion": 1, "minWriterVersion": 2 });
+    let with = |features: &[&str]| json!({ "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features });
+    let set = |name: &str, value: &str| json!({ "configuration": { name: value } });
+    let divided = |columns: &[&str]| json!({ "partitionColumns": columns });
+    let none = || json!({});
+    // What is refused, or else whether commits are written without the library.
+    for (protocol, metadata, expected) in [
+        (plain(), none(), Ok(true)),
+        (plain(), set("delta.columnMapping.mode", "none"), Ok(true)),
+        (plain(), set("delta.columnMapping.mode", "name"), Err("columnMapping")),
+        (with(&["v2Checkpoint", "vacuumProtocolCheck", "timestampNtz"]), none(), Ok(false)),
+        (with(&["timestampNtz", "deletionVectors"]), none(), Err("deletionVectors")),
+        (json!({ "minReaderVersion": 2, "minWriterVersion": 2 }), none(), Ok(false)),
+        (json!({ "minReaderVersion": 3, "minWriterVersion": 7 }), none(), Err("reader version 3")),
+        (json!({ "minReaderVersion": 1, "minWriterVersion": 3 }), none(), Ok(false)),
+        (json!({ "minReaderVersion": 1 }), none(), Ok(false)),
+        (plain(), set("delta.appendOnly", "true"), Ok(false)),
+        (plain(), divided(&["event_date"]), Ok(true)),
+        (plain(), divided(&["id"]), Err("partitioning other than by event_month or event_date")),
+        (plain(), divided(&[]), Err("partitioning other than by event_month or event_date")),
+    ] {
+        let (_dir, log) = foreign(&protocol, &metadata, "").await;
+        let found = match log.check_readable() {
+            Ok(()) => Ok(log.view.takes_plain_commits()),
+            Err(LakeError::Unsupported { feature, .. }) => Err(feature),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(
+            found.as_ref().map_err(String::as_str),
+            expected.as_ref().map_err(|feature| *feature),
+            "{protocol} {metadata}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_known_by_its_name_or_else_by_what_makes_a_row() {
+    let def = find("CallRecords").expect("a table");
+    for (metadata, without, expected) in [
+        (json!({}), "", None),
+        // Columns that it lacks are added.
+        (json!({}), "id", None),
+        (json!({}), "startDateTime", Some("a table without the column startDateTime")),
+        (json!({ "name": "CallSessions" }), "", Some("the table CallSessions")),
+        (json!({ "name": null }), "", None),
+        (json!({ "name": null }), "modalities", None),
+        (json!({ "name": null }), "id", Some("a table without the column id")),
+        (json!({ "name": null }), "startDateTime", Some("a table without the column startDateTime")),
+    ] {
+        let (dir, log) = foreign(&json!({ "minReaderVersion": 1, "minWriterVersion": 2 }), &metadata, without).await;
+        let found = match log.check_identity(def, &dir.path().join(def.name)) {
+            Ok(()) => None,
+            Err(LakeError::Damaged { damage: Damage::OtherTable { found, .. }, .. }) => Some(found),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(found.as_deref(), expected, "{metadata} {without}");
+    }
 }
