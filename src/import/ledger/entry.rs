@@ -275,4 +275,97 @@ mod tests {
         let two = Entry { rows: BTreeMap::from([("traces".into(), 3), ("requests".into(), 1)]), ..Entry::default() };
         assert_eq!((two.to_row(ledger).get("tableName"), two.to_row(ledger).get("rows")), (&Cell::Null, &Cell::Int(4)));
     }
+
+    #[test]
+    fn a_try_is_noted_as_its_report_and_its_listing_say_it() {
+        let counts = crate::Counts {
+            records: 9,
+            rows: BTreeMap::from([("traces", 4), ("requests", 2)]),
+            refused: 3,
+            unknown: 1,
+            filtered: 2,
+            out_of_scope: 5,
+        };
+        let report = UnitReport {
+            section: Some(Section::Calls),
+            reason: Some("r".into()),
+            extent: ReadExtent::Cut,
+            counts,
+            bytes: 7,
+            content_hash: Some("h".into()),
+            quarantine: Some("q/x".into()),
+            stamp: Some("s".into()),
+            status: Some(429),
+            is_damaged: true,
+            held: true,
+            duplicates: Some(8),
+            replaced: Some(6),
+            finished: 11,
+            ..crate::reader::report("u", UnitState::Incomplete, 10)
+        };
+        let listed = ListedUnit {
+            window: Some((1, 2)),
+            listed: Some(3),
+            expires: Some(4),
+            cursor: Some(json!(5)),
+            is_stretch: true,
+            ..ListedUnit::default()
+        };
+        let details = Details {
+            format: FORMAT,
+            import_id: "run".into(),
+            records: 9,
+            quarantine: Some("q/x".into()),
+            filtered: 2,
+            out_of_scope: 5,
+            stretch: true,
+            stamp: Some("s".into()),
+            cut: true,
+            damaged: true,
+            held: true,
+            ..Details::default()
+        };
+        let expected = Entry {
+            started: 10,
+            finished: 11,
+            section: Some(Section::Calls),
+            unit: "u".into(),
+            state: UnitState::Incomplete.into(),
+            reason: Some("r".into()),
+            rows: BTreeMap::from([("traces".into(), 4), ("requests".into(), 2)]),
+            duplicates: Some(8),
+            replaced: Some(6),
+            refused: 3,
+            bytes: 7,
+            content_hash: Some("h".into()),
+            window: Some((1, 2)),
+            listed: Some(3),
+            expires: Some(4),
+            attempt: 1,
+            status: Some(429),
+            cursor: Some(json!(5)),
+            details,
+        };
+        assert_eq!(Entry::of(&report, &listed, "run"), expected);
+        // What nobody listed and failed was a listing.
+        for (state, listed, is_listing) in
+            [(UnitState::Failed, None, true), (UnitState::Failed, Some(3), false), (UnitState::Done, None, false)]
+        {
+            let unit = ListedUnit { listed, ..ListedUnit::default() };
+            let entry = Entry::of(&crate::reader::report("u", state, 10), &unit, "run");
+            assert_eq!((entry.listed, entry.details.listing, entry.details.cut), (listed.or(Some(10)), is_listing, false));
+        }
+    }
+
+    #[test]
+    fn details_name_what_is_not_zero_or_false_and_are_read_back() {
+        let none = Details::of_run("r");
+        assert_eq!(json!(none), json!({ "format": FORMAT, "importId": "r", "records": 0 }));
+        let some = Details { filtered: 1, out_of_scope: 2, tiles: true, held: true, ..none.clone() };
+        let text = json!(some);
+        assert_eq!((&text["passedOver"], &text["outOfScope"], &text["tiles"]), (&json!(1), &json!(2), &json!(true)));
+        for details in [none, some] {
+            assert_eq!(serde_json::from_value::<Details>(json!(details)).unwrap(), details);
+        }
+    }
 }

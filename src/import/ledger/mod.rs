@@ -95,12 +95,16 @@ pub(crate) struct Known {
     source: Option<String>,
     /// The list of wanted sites that rows of it were out of.
     scope: Option<String>,
+    /// How many were.
+    out_of_scope: u64,
     /// The order of dates that was given when records of it were refused.
     date_order: Option<String>,
     /// The instants between which its records lie.
     window: Option<(i64, i64)>,
     /// True when it is all of its kind that its source has of its window.
     is_stretch: bool,
+    /// True when the windows of its source leave no time out between them.
+    tiles: bool,
     /// True when it was never read to its end.
     is_missing: bool,
     /// True when its service gave it damaged, or ending too early.
@@ -145,21 +149,23 @@ impl Known {
     /// The ledger's entry of a unit that was recognised by its content, with the stamp that it has now.
     pub(crate) fn restamped(&self, unit: &str, stamp: &str, now: i64, import_id: &str) -> Entry {
         let landed = self.tables.iter().filter_map(|(table, _, then)| Some((table.clone(), then.clone()?))).collect();
+        let entry = self.entry(unit, self.state, now, import_id);
         Entry {
             details: Details {
                 landed,
                 stamp: Some(stamp.to_owned()),
                 cut: self.extent == ReadExtent::Cut,
                 scope: self.scope.clone(),
+                out_of_scope: self.out_of_scope,
                 date_order: self.date_order.clone(),
-                ..Details::of_run(import_id)
+                ..entry.details
             },
-            content_hash: Some(self.hash.clone()),
-            ..self.entry(unit, self.state, now)
+            ..entry
         }
     }
 
-    fn entry(&self, unit: &str, state: LedgerState, now: i64) -> Entry {
+    /// A row that takes the place of the one that is known: what the source said of the unit still holds.
+    fn entry(&self, unit: &str, state: LedgerState, now: i64, import_id: &str) -> Entry {
         Entry {
             started: now,
             finished: now,
@@ -170,7 +176,17 @@ impl Known {
             rows: self.tables.iter().map(|(table, rows, _)| (table.clone(), *rows)).collect(),
             refused: self.refused,
             bytes: self.bytes,
+            content_hash: Some(self.hash.clone()),
+            window: self.window,
+            listed: self.listed,
+            expires: self.expires,
             attempt: self.attempts,
+            details: Details {
+                source: self.source.clone(),
+                tiles: self.tiles,
+                stretch: self.is_stretch,
+                ..Details::of_run(import_id)
+            },
             ..Entry::default()
         }
     }
@@ -242,7 +258,8 @@ impl KnownUnits {
     /// Units of a source that were never read, or whose rows are gone, and that it has no longer at an instant; those that were
     /// reported as such are not among them, nor those that are only to be read once more.
     fn overdue(&self, source: &str, now: i64) -> HashMap<String, Overdue> {
-        let is_lost = |known: &Known| (known.is_missing || known.standpoint == Standpoint::Gone) && !known.has_expired();
+        let is_gone = |known: &Known| known.standpoint == Standpoint::Gone || known.state == LedgerState::Gone;
+        let is_lost = |known: &Known| (known.is_missing || is_gone(known)) && !known.has_expired();
         let mine = self.units.iter().filter(|(_, known)| known.source.as_deref() == Some(source));
         mine.filter(|(_, known)| is_lost(known))
             .filter_map(|(name, known)| {
@@ -311,13 +328,7 @@ impl KnownUnits {
         gone.map(|(name, known)| {
             let tables: Vec<&str> = known.tables.iter().map(|(table, ..)| table.as_str()).collect();
             let reason = format!("its rows are not in the lake any more (tables: {}); import it again", tables.join(", "));
-            Entry {
-                reason: Some(reason),
-                rows: BTreeMap::new(),
-                details: Details::of_run(import_id),
-                content_hash: Some(known.hash.clone()),
-                ..known.entry(name, LedgerState::Gone, now)
-            }
+            Entry { reason: Some(reason), rows: BTreeMap::new(), ..known.entry(name, LedgerState::Gone, now, import_id) }
         })
         .collect()
     }
@@ -483,9 +494,11 @@ fn add(known: &mut KnownUnits, batch: &RecordBatch) -> Result<(), ImportError> {
             is_torn: details.damaged && details.source.is_some(),
             source: details.source,
             scope: details.scope,
+            out_of_scope: details.out_of_scope,
             date_order: details.date_order,
             window: columns.micros("windowStart", row).zip(columns.micros("windowEnd", row)),
             is_stretch: details.stretch,
+            tiles: details.tiles,
             is_missing: standpoint == Standpoint::Open && unlisted::is_missing(state, hash),
             is_listing: details.listing,
         };

@@ -25,9 +25,11 @@ fn known(state: &str, hash: &str, details: &Details) -> Known {
         expires: None,
         source: None,
         scope: None,
+        out_of_scope: 0,
         date_order: None,
         window: None,
         is_stretch: false,
+        tiles: false,
         is_missing: false,
         is_torn: false,
         is_listing: false,
@@ -124,6 +126,177 @@ async fn a_section_reads_its_own_rows() {
     }
 }
 
+/// The rows of some entries.
+fn batch<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> RecordBatch {
+    let ledger = find(TABLE).unwrap();
+    let mut builder = kqlake_lake::RowBuilder::new(ledger);
+    entries.into_iter().for_each(|entry| entry.to_row(ledger).append_to(&mut builder, "run"));
+    builder.finish().unwrap()
+}
+
+/// What is known of the units of batches of rows.
+fn read_back(batches: &[RecordBatch]) -> KnownUnits {
+    let mut known = KnownUnits::default();
+    batches.iter().for_each(|batch| add(&mut known, batch).unwrap());
+    known
+}
+
+#[test]
+fn what_was_never_read_to_its_end_is_missing() {
+    for state in UnitState::ALL.map(LedgerState::Tried).into_iter().chain([LedgerState::Listed, LedgerState::Gone]) {
+        let expected = match state.name() {
+            "listed" | "failed" => (true, true),
+            "incomplete" | "unknown" => (true, false),
+            _ => (false, false),
+        };
+        assert_eq!((unlisted::is_missing(state, ""), unlisted::is_missing(state, "h")), expected, "{state:?}");
+    }
+    let entry = |state: UnitState, hash: Option<&str>, refused| Entry {
+        unit: "u".into(),
+        state: state.into(),
+        content_hash: hash.map(str::to_owned),
+        refused,
+        details: Details::of_run("r"),
+        ..Entry::default()
+    };
+    for (entry, is_open, is_missing) in [
+        (entry(UnitState::Done, Some("h"), 0), false, false),
+        // Quarantined, and so no unit that must still be read.
+        (entry(UnitState::Failed, Some("h"), 1), false, false),
+        (entry(UnitState::Failed, Some("h"), 0), true, true),
+        (entry(UnitState::Failed, None, 1), true, true),
+        (entry(UnitState::Incomplete, None, 1), true, true),
+        (entry(UnitState::Filtered, None, 0), true, false),
+    ] {
+        let known = read_back(&[batch([&entry])]);
+        let known = known.get("u").unwrap();
+        assert_eq!((known.is_open(), known.is_missing), (is_open, is_missing), "{entry:?}");
+    }
+}
+
+#[test]
+fn the_newest_row_of_a_unit_says_what_is_known_of_it() {
+    let entry = |started: i64, state: UnitState| Entry {
+        started,
+        unit: "u".into(),
+        state: state.into(),
+        content_hash: Some("h".into()),
+        attempt: started,
+        details: Details::of_run("r"),
+        ..Entry::default()
+    };
+    let (failed, done) = (entry(1, UnitState::Failed), entry(2, UnitState::Done));
+    for order in [[&failed, &done], [&done, &failed]] {
+        for batches in [vec![batch(order)], order.map(|entry| batch([entry])).to_vec()] {
+            let known = read_back(&batches);
+            assert_eq!((known.get("u").unwrap().is_open(), known.attempts("u")), (false, 2));
+        }
+    }
+    assert_eq!(KnownUnits::default().attempts("u"), 0);
+}
+
+#[test]
+fn a_unit_whose_rows_are_gone_stays_that_of_its_source_which_has_it_for_a_while() {
+    let details = Details { source: Some("audit".into()), tiles: true, stretch: true, ..Details::of_run("r") };
+    let done = Entry {
+        section: Some(Section::Audit),
+        unit: "u".into(),
+        state: UnitState::Done.into(),
+        rows: BTreeMap::from([("AuditRecords".into(), 3)]),
+        content_hash: Some("h".into()),
+        attempt: 2,
+        window: Some((1, 2)),
+        listed: Some(4),
+        expires: Some(9),
+        details: details.clone(),
+        ..Entry::default()
+    };
+    let mut known = read_back(&[batch([&done])]);
+    known.forget_gone(&HashMap::new());
+    let gone = known.gone(&HashSet::new(), 7, "r");
+    let expected = Entry {
+        started: 7,
+        finished: 7,
+        state: LedgerState::Gone,
+        reason: gone[0].reason.clone(),
+        rows: BTreeMap::new(),
+        details,
+        ..done.clone()
+    };
+    assert_eq!(gone, [expected]);
+    // It is said once, and what nobody has any more is told as such.
+    let next = read_back(&[batch([&done, &gone[0]])]);
+    assert!(next.get("u").unwrap().is_open() && next.gone(&HashSet::new(), 8, "r").is_empty());
+    let told = [8, 9, 10].map(|now| next.overdue("audit", now).len());
+    assert_eq!(told, [0, 0, 1]);
+}
+
+#[test]
+fn a_new_stamp_changes_nothing_else_of_what_is_known() {
+    let details = Details {
+        landed: BTreeMap::from([("traces".into(), table_version("a", 3))]),
+        stamp: Some("s".into()),
+        date_order: Some("day-first".into()),
+        ..Details::of_run("r")
+    };
+    let of_sites = Details { out_of_scope: 4, scope: Some("sites".into()), ..details.clone() };
+    let cut = Details { cut: true, ..details.clone() };
+    for (state, refused, details) in [
+        (UnitState::Done, 0, &details),
+        (UnitState::Empty, 0, &details),
+        (UnitState::Incomplete, 2, &cut),
+        (UnitState::Failed, 1, &details),
+        (UnitState::Unknown, 1, &details),
+        (UnitState::Filtered, 0, &of_sites),
+    ] {
+        let entry = Entry {
+            section: Some(Section::Hits),
+            unit: "u".into(),
+            state: state.into(),
+            reason: Some("r".into()),
+            rows: BTreeMap::from([("traces".into(), 3)]),
+            refused,
+            bytes: 9,
+            content_hash: Some("h".into()),
+            attempt: 4,
+            listed: Some(1),
+            details: details.clone(),
+            ..Entry::default()
+        };
+        let known = read_back(&[batch([&entry])]);
+        let known = known.get("u").unwrap();
+        let restamped = read_back(&[batch([&known.restamped("u", "t", 8, "next")])]);
+        assert!(known.is_settled(), "{state:?}");
+        assert_eq!(restamped.get("u"), Some(&Known { stamp: Some("t".into()), started: 8, ..known.clone() }), "{state:?}");
+    }
+}
+
+#[test]
+fn a_unit_is_news_that_the_ledger_does_not_know_or_that_changed_since() {
+    let listed = |name: &str, stamp: Option<&str>| crate::source::ListedUnit {
+        name: name.into(),
+        stamp: stamp.map(str::to_owned),
+        ..Default::default()
+    };
+    let now = Details::of_run("r");
+    let all = units(&[
+        ("done", known("done", "h", &now)),
+        ("open", known("failed", "h", &Details { held: true, ..now.clone() })),
+        ("unstamped", Known { stamp: None, ..known("done", "h", &now) }),
+    ]);
+    for (unit, is_news) in [
+        (listed("new", None), true),
+        (listed("done", Some("stamp of h")), false),
+        (listed("done", Some("another")), true),
+        (listed("done", None), false),
+        // It is noted as what must be read.
+        (listed("open", Some("another")), false),
+        (listed("unstamped", Some("stamp of h")), true),
+    ] {
+        assert_eq!(all.is_news(&unit), is_news, "{unit:?}");
+    }
+}
+
 #[test]
 fn entries_are_read_back_as_they_were_written() {
     let entry = Entry {
@@ -155,15 +328,7 @@ fn entries_are_read_back_as_they_were_written() {
         },
         ..Entry::default()
     };
-    let ledger = find(TABLE).unwrap();
-    let read_back = |entry: &Entry| {
-        let mut builder = kqlake_lake::RowBuilder::new(ledger);
-        entry.to_row(ledger).append_to(&mut builder, "run");
-        let mut known = KnownUnits::default();
-        add(&mut known, &builder.finish().unwrap()).unwrap();
-        known
-    };
-    let known = read_back(&entry);
+    let known = read_back(&[batch([&entry])]);
     let expected = Known {
         hash: "h".into(),
         stamp: Some("s".into()),
@@ -182,9 +347,11 @@ fn entries_are_read_back_as_they_were_written() {
         expires: Some(9),
         source: Some("contoso/audit".into()),
         scope: Some("sites".into()),
+        out_of_scope: 0,
         date_order: Some("day-first".into()),
         window: Some((1, 2)),
         is_stretch: true,
+        tiles: true,
         is_missing: false,
         is_torn: true,
         is_listing: false,
@@ -193,7 +360,7 @@ fn entries_are_read_back_as_they_were_written() {
     let of_file = Entry { details: Details { source: None, ..entry.details.clone() }, ..entry.clone() };
     let refused =
         Known { standpoint: Standpoint::Refused, reason: Some("r".into()), source: None, is_torn: false, ..expected.clone() };
-    assert_eq!(read_back(&of_file).get("u"), Some(&refused));
+    assert_eq!(read_back(&[batch([&of_file])]).get("u"), Some(&refused));
     let again = known.get("u").unwrap().restamped("u", "t", 8, "next");
     assert_eq!((again.rows, again.refused, again.details.landed), (entry.rows, 2, entry.details.landed));
     assert!(known.get("u").unwrap().lacks("t") && !known.get("u").unwrap().lacks("s"));
