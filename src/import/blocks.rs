@@ -368,7 +368,8 @@ impl<'u> Blocks<'u> {
     fn hand_over(&mut self, helpers: &Helpers, block: Block) -> Result<(), Stop> {
         let bytes = block.bytes();
         let most = (helpers.count + AHEAD) * BLOCK_BYTES;
-        while !self.waiting.is_empty() && self.waiting.iter().map(|(bytes, _)| bytes).sum::<usize>() + bytes > most {
+        // A full block is larger than it need be, by a part of its last record.
+        while self.waiting.iter().map(|(bytes, _)| bytes).sum::<usize>() >= most {
             self.take_first()?;
         }
         let (done, outcome) = channel();
@@ -431,5 +432,101 @@ impl Sink for Blocks<'_> {
         let said = self.next_said.as_ref().unwrap_or(&self.said).dated(dates, &self.facts)?;
         self.next_said = Some(Arc::new(said));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::DateOrder;
+    use crate::unit::Filter;
+
+    /// Notes the numbers of refused records.
+    #[derive(Default)]
+    struct Log(Vec<u64>);
+
+    impl Output for Log {
+        fn row(&mut self, _: &mut Row<'_>) -> Result<(), Stop> {
+            Ok(())
+        }
+
+        fn refused(&mut self, place: Place, _: &Reason, _: &[u8]) -> Result<(), Stop> {
+            self.0.push(place.record);
+            Ok(())
+        }
+
+        fn sampled(&mut self, place: Place, reason: &Reason, text: &[u8]) -> Result<(), Stop> {
+            self.refused(place, reason, text)
+        }
+    }
+
+    impl Taker for Log {
+        fn outcome(&mut self, _: Vec<Result<Rows, ImportError>>, refused: Vec<Refused>) -> Result<(), Stop> {
+            self.0.extend(refused.iter().map(|refused| refused.place.record));
+            Ok(())
+        }
+
+        fn broken(&mut self, error: ImportError) {
+            panic!("{error}");
+        }
+    }
+
+    fn facts() -> Facts {
+        let (filter, order) = (Arc::new(Filter::default()), DateOrder::Unknown);
+        Facts { filter, name: "u".into(), day: None, taken: None, order, tenant: None }
+    }
+
+    #[test]
+    fn blocks_go_to_as_many_helpers_as_there_are_and_what_came_of_them_is_taken_in_order() {
+        let (way, all) = helpers(2, "run", true);
+        let all: Vec<_> = all.into_iter().map(|helper| thread::spawn(move || helper.work())).collect();
+        let (mut mappings, mut log) = (Mappings::default(), Log::default());
+        let mut blocks = Blocks::new(facts(), &mut mappings, &mut log, Some(&way));
+        // A text and something that is none, of both of which a block has its bytes.
+        let (object, other) = (format!("{{\"some\":\"{}\"}}", "x".repeat(70_000)), vec![b'x'; 70_000]);
+        let mut number = 0;
+        let mut push = |blocks: &mut Blocks<'_>, is_object: bool| {
+            number += 1;
+            let place = Place { record: number, ..Place::default() };
+            let page = Page::default();
+            let item = match is_object {
+                true => Item::Object { text: &object, page: &page },
+                false => Item::Bad { reason: "odd".into(), text: &other },
+            };
+            blocks.item(item, place).expect("taken");
+        };
+        for block in 1..=5 {
+            for item in 0..BLOCK_BYTES.div_ceil(70_011) {
+                push(&mut blocks, item % 2 == 0);
+            }
+            // Each helper has one, and one is ahead.
+            assert_eq!((blocks.waiting.len(), blocks.block.records.len()), (block.min(3), 0));
+        }
+        push(&mut blocks, true);
+        blocks.finish().expect("taken");
+        assert_eq!((blocks.waiting.len(), blocks.counts.records), (0, number));
+        assert!(blocks.first_unknown.is_some());
+        drop(blocks);
+        assert_eq!(log.0, (1..=number).collect::<Vec<_>>());
+        drop(way);
+        all.into_iter().for_each(|helper| helper.join().expect("it ended"));
+    }
+
+    #[test]
+    fn a_unit_of_less_than_a_block_is_mapped_by_its_own_thread() {
+        // Nobody works: what is handed over would never come back.
+        let (way, all) = helpers(1, "run", true);
+        let (mut mappings, mut log) = (Mappings::default(), Log::default());
+        let mut blocks = Blocks::new(facts(), &mut mappings, &mut log, Some(&way));
+        let small = |blocks: &mut Blocks<'_>| blocks.item(Item::Bad { reason: "odd".into(), text: b"x" }, Place::default());
+        (0..BLOCK_RECORDS - 1).for_each(|_| small(&mut blocks).expect("taken"));
+        blocks.finish().expect("taken");
+        assert_eq!((blocks.waiting.len(), blocks.counts.refused), (0, BLOCK_RECORDS as u64 - 1));
+        // Many records are a block, however short they are.
+        (0..BLOCK_RECORDS).for_each(|_| small(&mut blocks).expect("taken"));
+        assert_eq!(blocks.waiting.len(), 1);
+        drop(all);
     }
 }

@@ -82,3 +82,30 @@ pub(crate) fn units_of(pending: &mut [Pending]) -> impl Iterator<Item = &mut Gro
         Pending::Page(..) | Pending::Block(_) => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::report;
+
+    #[test]
+    fn each_report_gets_the_counts_of_its_own_rows() {
+        let mut group = Group::new(1, 0, ListedUnit::default());
+        let unit = |state| report("u", state, 0);
+        for origin in [Some(7), None, Some(9)] {
+            group.origin = origin;
+            group.take(unit(UnitState::Done));
+            assert_eq!(group.origin, None, "the rows of the next one are others");
+        }
+        assert!(group.is_there());
+        group.reports.push(unit(UnitState::Expired));
+        assert!(!group.is_there());
+        let counts = |duplicates, replaced| OriginCounts { duplicates, replaced };
+        let mut known = HashMap::from([(7, counts(1, 2)), (9, counts(3, 4)), (11, counts(5, 6))]);
+        group.count(&mut known);
+        let told: Vec<_> = group.reports.iter().map(|report| (report.duplicates, report.replaced)).collect();
+        let of = |duplicates, replaced| (Some(duplicates), Some(replaced));
+        assert_eq!(told, [of(1, 2), of(0, 0), of(3, 4), of(0, 0)]);
+        assert_eq!(known.into_keys().collect::<Vec<_>>(), [11]);
+    }
+}

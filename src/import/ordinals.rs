@@ -207,6 +207,46 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_a_batch_get_the_ids_that_they_get_one_by_one() {
+        use kqlake_lake::identity::RecordHash;
+        let def = kqlake_lake::tables::find("traces").expect("a table");
+        let at = |name: &str| def.index_of(name).expect("a column");
+        let of = |content: u64, whole: Option<u64>| {
+            let whole = whole.map(|whole| RecordHash(whole, 0));
+            Some(Unnumbered { column: at("itemId"), content: RecordHash(content, 0), whole })
+        };
+        let ids = |rows: &[Option<Unnumbered>]| {
+            let mut builder = kqlake_lake::RowBuilder::new(def);
+            let mut alone = Ordinals::new(ScratchFolder::default());
+            let (mut unnumbered, mut one_by_one) = (Vec::new(), Vec::new());
+            for (row, this) in rows.iter().enumerate() {
+                let id = this.map_or_else(|| format!("own {row}"), |this| this.id(0));
+                builder.set_str(at("itemId"), &id);
+                builder.set_datetime_us(at("timestamp"), 0);
+                builder.end_row();
+                unnumbered.extend(this.map(|this| (row, this)));
+                let mut cells = Row::new(def);
+                cells.set("itemId", Cell::text(id));
+                cells.unnumbered = *this;
+                alone.number(&mut cells).expect("numbered");
+                one_by_one.push(cells.get("itemId").as_text().expect("an id").to_owned());
+            }
+            let batch = builder.finish().expect("rows");
+            let numbered = Ordinals::new(ScratchFolder::default()).number_batch(batch, &unnumbered).expect("numbered");
+            let column = numbered.column(at("itemId")).as_string::<i32>();
+            assert_eq!(column.iter().flatten().collect::<Vec<_>>(), one_by_one);
+            one_by_one
+        };
+        let id = |content, ordinal| of(content, None).expect("no id").id(ordinal);
+        let found = ids(&[None, of(1, None), of(2, None), of(1, None), None, of(1, None)]);
+        assert_eq!(found, ["own 0".to_owned(), id(1, 0), id(2, 0), id(1, 1), "own 4".to_owned(), id(1, 2)]);
+        assert_eq!(ids(&[None, of(1, None)]), ["own 0".to_owned(), id(1, 0)]);
+        // The same record once more is no further one.
+        let found = ids(&[of(1, Some(5)), of(1, Some(6)), of(1, Some(5)), of(1, Some(6)), of(1, Some(7)), of(2, Some(5))]);
+        assert_eq!(found, [id(1, 0), id(1, 1), id(1, 0), id(1, 1), id(1, 2), id(2, 0)]);
+    }
+
+    #[test]
     fn temporary_files_are_in_the_given_folder() {
         let place = tempfile::tempdir().expect("a folder");
         let scratch = ScratchFolder::new(Some(&place.path().join("missing")));

@@ -388,6 +388,76 @@ pub(crate) fn named_day(name: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::OrgUrls;
+    use crate::batches::Outbox;
+    use crate::budget::Budget;
+    use crate::quarantine::earlier::Earlier;
+    use kqlake_value::clock::FixedClock;
+
+    /// What comes of a text that is read as a unit.
+    fn read(text: &str, filter: &Filter) -> UnitReport {
+        let (sender, _messages) = tokio::sync::mpsc::unbounded_channel();
+        let outbox = Outbox { sender, budget: Arc::new(Budget::new(1 << 20)), unit: 1 };
+        let (limits, scratch) = (FileLimits::default(), ScratchFolder::default());
+        let clock = Arc::new(FixedClock::at_micros(0));
+        let mut reader = UnitReader::new(filter.clone(), ImportOverrides::default(), None, limits, scratch, clock, None);
+        let quarantine = Quarantine::new(None, "run", 0, limits, Earlier::default());
+        let reader_of_text = Box::new(text.as_bytes());
+        let unit = Unit { name: "u".to_owned(), reader: reader_of_text, consumed: Rc::new(|| 0_u64), day: None, taken: None };
+        let Ok(report) = reader.read(unit, &mut Batches::new(outbox, "run", true), &quarantine) else {
+            panic!("{text} cannot be read");
+        };
+        report
+    }
+
+    #[test]
+    fn a_unit_is_judged_by_what_was_taken_left_out_and_refused() {
+        let record = |site: &str| {
+            format!(
+                "{{\"CreationTime\":\"2026-01-08T16:44:07\",\"Id\":\"7b1d4e55-{site}\",\"Operation\":\"FileModified\",\
+                 \"RecordType\":6,\"UserType\":0,\"Workload\":\"OneDrive\",\"SiteUrl\":\"https://{site}.example/x\"}}\n"
+            )
+        };
+        let (ours, theirs, broken) = (record("ours"), record("theirs"), "{\"CreationTime\":x}\n".to_owned());
+        let all = Filter::default();
+        let later = Filter { since: Some(1_767_890_648_000_000), ..Filter::default() };
+        let at_once = Filter { since: Some(1_767_890_647_000_000), ..Filter::default() };
+        let before = Filter { until: Some(1_767_890_647_000_000), ..Filter::default() };
+        let calls = Filter { sections: vec![Section::Calls], ..Filter::default() };
+        let sites = Filter { org_urls: OrgUrls::new(["https://ours.example"]), ..Filter::default() };
+        let twice = format!("{ours}{theirs}");
+        for (text, filter, state, reason) in [
+            (&twice, &all, UnitState::Done, None),
+            (&twice, &at_once, UnitState::Done, None),
+            (&twice, &later, UnitState::Filtered, None),
+            (&twice, &before, UnitState::Filtered, None),
+            (&twice, &calls, UnitState::Filtered, None),
+            // Where some of it is of wanted sites, all of it is in the lake that should be.
+            (&twice, &sites, UnitState::Done, None),
+            (&theirs, &sites, UnitState::Filtered, Some("all of its 1 records are of sites outside of the org URLs")),
+            (&format!("{ours}{broken}{theirs}"), &sites, UnitState::Incomplete, Some("1 of 3 records refused: ")),
+            (&format!("{ours}{broken}{theirs}"), &calls, UnitState::Incomplete, Some("1 of 3 records refused: ")),
+            (&"{\"some\":1}\n{\"some\":2}\n".to_owned(), &all, UnitState::Unknown, Some("no known shape: ")),
+            (&"\u{1}".to_owned(), &all, UnitState::Unknown, Some("no known shape; tried ")),
+            (&" \n".to_owned(), &all, UnitState::Empty, Some("the file is empty")),
+            (&"[]".to_owned(), &all, UnitState::Empty, Some("it holds no records")),
+        ] {
+            let report = read(text, filter);
+            assert_eq!(report.state, state, "{text} {report:?}");
+            match (reason, &report.reason) {
+                (Some(reason), Some(found)) => assert!(found.starts_with(reason), "{found}"),
+                (None, None) => {}
+                other => panic!("{text} {other:?}"),
+            }
+        }
+        let report = read(&twice, &sites);
+        assert_eq!((report.counts.records, report.counts.out_of_scope, report.counts.filtered), (2, 1, 0));
+        assert_eq!((report.section, report.counts.rows["AuditRecords"]), (Some(Section::Audit), 1));
+        let cut = read(ours.trim_end().trim_end_matches('}'), &all);
+        assert_eq!((cut.state, cut.extent, cut.is_damaged), (UnitState::Incomplete, ReadExtent::Cut, true));
+        let whole = read(&format!("{ours}{broken}{ours}"), &all);
+        assert_eq!((whole.state, whole.extent), (UnitState::Incomplete, ReadExtent::Whole));
+    }
 
     #[test]
     fn days_in_names() {

@@ -216,6 +216,30 @@ mod tests {
     use crate::reader::report;
 
     #[test]
+    fn a_failure_is_known_when_an_earlier_import_reported_all_of_it() {
+        let unit = |state, refused, known, held| {
+            let mut unit = UnitReport { known, held, ..report("u", state, 0) };
+            unit.counts.refused = refused;
+            (unit.is_new_failure(), unit.is_known_failure())
+        };
+        let (good, new, known) = ((false, false), (true, false), (false, true));
+        for state in [UnitState::Done, UnitState::Unchanged, UnitState::Empty, UnitState::Filtered] {
+            assert_eq!(unit(state, 0, 0, false), good, "{state:?}");
+        }
+        assert_eq!(unit(UnitState::Known, 1, 0, false), known);
+        for state in [UnitState::Incomplete, UnitState::Unknown] {
+            assert_eq!(unit(state, 2, 2, false), known, "{state:?}");
+            assert_eq!(unit(state, 2, 1, false), new, "{state:?}");
+            assert_eq!(unit(state, 0, 0, false), new, "{state:?}");
+            // Its rows are not all in the lake, which is news.
+            assert_eq!(unit(state, 2, 2, true), new, "{state:?}");
+        }
+        for state in [UnitState::Failed, UnitState::Expired] {
+            assert_eq!(unit(state, 2, 2, false), new, "{state:?}");
+        }
+    }
+
+    #[test]
     fn a_service_is_asked_again_for_what_is_of_no_known_kind_or_damaged() {
         let asked = |state, is_damaged| {
             let mut unit = UnitReport { is_damaged, ..report("u", state, 0) };

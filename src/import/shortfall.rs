@@ -86,7 +86,56 @@ pub(crate) fn mark(reports: &mut [UnitReport], shortfalls: &[Shortfall], is_shor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ImportError;
+    use crate::reader::report;
+    use crate::{Counts, ImportError};
+    use kqlake_lake::HeldRows;
+
+    #[test]
+    fn what_did_not_land_is_told_by_table_and_day() {
+        let held = |day: &str, rows| HeldRows {
+            day: day.into(),
+            rows,
+            reason: "a file is broken".into(),
+            advice: Some("repair it".into()),
+        };
+        let landed = |held| Landed { held, ..Landed::default() };
+        let days = || vec![held("2026-01-05", 2), held("2026-01-07", 1), held("2026-01-05", 3)];
+        let tables = BTreeMap::from([
+            ("traces", landed(days())),
+            ("requests", landed(Vec::new())),
+            ("exceptions", landed(days())),
+            ("pageViews", landed(vec![held("2026-01-06", 4)])),
+        ]);
+        let failed = BTreeMap::from([("exceptions", LakeError::Busy { table: "exceptions", attempts: 3 })]);
+        let found = of(&tables, &failed);
+        let of_day = |table: &'static str, days: &[(&str, u64)]| Shortfall {
+            table,
+            reason: "a file is broken".into(),
+            advice: Some("repair it".into()),
+            days: days.iter().map(|(day, rows)| ((*day).to_owned(), *rows)).collect(),
+        };
+        let whole = Shortfall::of_table("exceptions", &failed["exceptions"]);
+        assert!(whole.days.is_empty());
+        let expected =
+            [whole, of_day("pageViews", &[("2026-01-06", 4)]), of_day("traces", &[("2026-01-05", 5), ("2026-01-07", 1)])];
+        assert_eq!(found, expected);
+        let messages: Vec<String> = found.iter().map(Shortfall::message).collect();
+        assert!(messages[0].starts_with("rows of exceptions did not land: "), "{messages:?}");
+        assert_eq!(messages[1], "rows of pageViews of 2026-01-06 did not land: a file is broken");
+        assert_eq!(messages[2], "rows of traces of 2 days from 2026-01-05 to 2026-01-07 did not land: a file is broken");
+
+        let unit = |table: &'static str, reason: Option<&str>| UnitReport {
+            counts: Counts { rows: BTreeMap::from([(table, 1)]), ..Counts::default() },
+            reason: reason.map(str::to_owned),
+            ..report("u", UnitState::Done, 0)
+        };
+        let mut reports = [unit("traces", Some("2 refused")), unit("requests", None), unit("pageViews", None)];
+        mark(&mut reports, &found, |table| table != "pageViews");
+        let told: Vec<_> = reports.iter().map(|unit| (unit.state, unit.held, unit.reason.as_deref())).collect();
+        let both = format!("{}; 2 refused", messages[2]);
+        let untold = (UnitState::Done, false, None);
+        assert_eq!(told, [(UnitState::Failed, true, Some(both.as_str())), untold, untold]);
+    }
 
     #[test]
     fn a_failure_is_told_with_its_causes() {

@@ -556,3 +556,28 @@ const MAX_PAGES: u8 = 5;
 /// Why an object of the directory is refused.
 const UNDATED: &str = "it is part of a snapshot, and nothing tells of which day: put the day into the file's name, as in \
                        users-2026-01-05.json, or say it with --snapshot-date";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_is_of_no_known_kind_when_none_of_its_records_is() {
+        let counts = |unknown, refused, rows, filtered, out_of_scope| Counts {
+            records: 9,
+            rows: BTreeMap::from_iter((rows > 0).then_some(("traces", rows))),
+            refused,
+            unknown,
+            filtered,
+            out_of_scope,
+        };
+        assert!(counts(2, 2, 0, 0, 0).is_unknown());
+        for other in [(0, 0, 0, 0, 0), (2, 3, 0, 0, 0), (2, 2, 1, 0, 0), (2, 2, 0, 1, 0), (2, 2, 0, 0, 1)] {
+            let (unknown, refused, rows, filtered, out_of_scope) = other;
+            assert!(!counts(unknown, refused, rows, filtered, out_of_scope).is_unknown(), "{other:?}");
+        }
+        let mut sum = counts(1, 2, 3, 4, 5);
+        sum.add(&counts(10, 20, 30, 40, 50));
+        assert_eq!(sum, Counts { records: 18, ..counts(11, 22, 33, 44, 55) });
+    }
+}

@@ -177,6 +177,36 @@ mod tests {
     }
 
     #[test]
+    fn a_line_may_hold_an_array_and_one_that_is_too_long_costs_itself() {
+        let lines = [
+            r#"{"a":1}"#,
+            r#"[{"a":2},{"a":3}]"#,
+            r#"{"a":"12345678901234567890"}"#,
+            r#"{"a":5},"#,
+            "",
+            r#"[{"a":6},]"#,
+            "7",
+            r#"{"a":8}"#,
+        ];
+        let found = walked(format!("{}\n", lines.join("\n")).as_bytes(), 20);
+        assert_eq!(found.len(), 8, "{found:?}");
+        assert_eq!(found[..3], [r#"line 1 {"a":1}"#, r#"line 2 {"a":2}"#, r#"line 2 {"a":3}"#]);
+        assert!(found[3].starts_with("line 3 BAD the record has 28 bytes, over the limit of 20 ["), "{found:?}");
+        assert_eq!(found[4], r#"line 4 {"a":5}"#);
+        assert!(found[5].starts_with("line 6 BAD no valid JSON: "), "{found:?}");
+        assert_eq!(found[6..], ["line 7 BAD the line is no JSON object [7]", r#"line 8 {"a":8}"#]);
+        // A page with bytes that are no UTF-8 is walked as a document, under whichever name it has its records.
+        let page = b"{\"a\":1}\n{\"Records\":[{\"a\":2},{\"a\":\"\xff\"}]}\n{\"a\":4}\n";
+        let found = walked(page, 1000);
+        assert_eq!(
+            (found[0].as_str(), found[1].as_str(), found[3].as_str()),
+            (r#"line 1 {"a":1}"#, r#"#2 {"a":2}"#, r#"#4 {"a":4}"#)
+        );
+        let array = b"{\"a\":1}\n[{\"a\":2},{\"a\":\"\xff\"}]\n{\"a\":4}\n";
+        assert_eq!(walked(array, 1000)[1], r#"#2 {"a":2}"#);
+    }
+
+    #[test]
     fn one_bad_record_of_a_page_does_not_cost_the_others_of_it() {
         for page in ["{\"@odata.context\":\"c\",\"value\":[1]}", "{\"d\":{\"results\":[1]}}", "[1]"] {
             let page = page.replace('1', "{\"a\":1},{\"a\":\"?\"},{\"a\":3}");

@@ -287,6 +287,46 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    /// Gives a piece, is interrupted, fails if it is to, and ends.
+    struct Breaking {
+        pieces: Vec<io::Result<&'static [u8]>>,
+    }
+
+    impl Read for Breaking {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.pieces.is_empty() {
+                return Ok(0);
+            }
+            let piece = self.pieces.remove(0)?;
+            buffer[..piece.len()].copy_from_slice(piece);
+            Ok(piece.len())
+        }
+    }
+
+    #[test]
+    fn a_tap_knows_what_passed_and_whether_it_was_all() {
+        let interrupted = || Err(io::ErrorKind::Interrupted.into());
+        let broken = || Err(io::ErrorKind::ConnectionReset.into());
+        for (pieces, has_failed) in [
+            (vec![Ok(&b"ab"[..]), interrupted(), Ok(&b"c"[..])], false),
+            (vec![Ok(&b"ab"[..]), broken(), Ok(&b"c"[..])], true),
+            (vec![broken(), Ok(&b"abc"[..]), interrupted()], true),
+        ] {
+            let passed = Cell::new(0);
+            let progress = |bytes| passed.set(passed.get() + bytes);
+            let state = TapState::new(true, &progress);
+            let mut tap = Tap::new(Breaking { pieces }, Rc::clone(&state));
+            let mut buffer = [0; 8];
+            // Who reads goes on behind an error, as draining does.
+            for _ in 0..4 {
+                let _ = tap.read(&mut buffer);
+            }
+            assert_eq!((state.count(), passed.get(), state.has_failed()), (3, 3, has_failed));
+            assert_eq!(state.digest(), Some(hex(&Sha256::digest(b"abc"))));
+        }
+        assert_eq!(TapState::new(false, &|_| ()).digest(), None);
+    }
+
     #[test]
     fn layers_come_off() {
         let limits = FileLimits::default();
