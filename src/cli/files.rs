@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use super::progress::ByteProgress;
 use super::{Context, report};
+use crate::allocator::KeptMemory;
 use crate::error::{Error, Result};
 use kqlake_durable::obstacle;
 use kqlake_import::{
     ImportError, ImportOptions, ImportOverrides, ImportSummary, Retention, SectionReport, Shortfall, UnitReport, UnitState,
     import_paths,
 };
+
+/// The least memory limit with which an import keeps memory that it does not use at the moment.
+const LEAST_KEPT: usize = 512 << 20;
 
 /// What the configuration says of imports.
 pub(super) fn settings(context: &Context) -> ImportOptions {
@@ -29,6 +33,12 @@ pub(super) fn settings(context: &Context) -> ImportOptions {
     }
 }
 
+/// Keeps memory while files are imported, but where memory goes back at once for the sake of sections, or little may be used.
+fn kept_memory(context: &Context) -> Option<KeptMemory> {
+    let config = &context.config;
+    (config.tenants.is_empty() && config.memory_limit >= LEAST_KEPT).then(KeptMemory::begin)
+}
+
 /// Imports paths with progress, and tells what came of them: one line a section, one for each file with something wrong.
 ///
 /// # Errors
@@ -36,6 +46,7 @@ pub(super) fn settings(context: &Context) -> ImportOptions {
 pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &Context) -> Result<ImportSummary> {
     let lake = context.lake();
     lake.check().await?;
+    let _kept = kept_memory(context);
     let progress = ByteProgress::new(context);
     let summary = import_paths(&lake, paths, options, &progress).await.map_err(failed)?;
     drop(progress);
@@ -50,6 +61,7 @@ pub(super) async fn land(paths: &[PathBuf], options: &ImportOptions, context: &C
 pub(super) async fn land_configured(paths: &[PathBuf], options: &ImportOptions, context: &Context) -> Result<Vec<Error>> {
     let lake = context.lake();
     lake.check().await?;
+    let _kept = kept_memory(context);
     let (mut paths, mut failures) = (paths.to_vec(), Vec::new());
     while !paths.is_empty() {
         let progress = ByteProgress::new(context);

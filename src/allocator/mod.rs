@@ -1,6 +1,10 @@
 //! The allocator's settings.
 
+mod kept;
+
 use std::ffi::{c_int, c_long};
+
+pub(crate) use kept::KeptMemory;
 
 // The program's allocator, whose library has the function below.
 use mimalloc as _;
@@ -8,6 +12,8 @@ use mimalloc as _;
 /// `mi_option_purge_delay` of mimalloc.h: milliseconds until freed memory goes back to the system, tenfold for that of whole
 /// arenas; 1,000 where nothing is said.
 const PURGE_DELAY: c_int = 15;
+/// What it is where nothing is said.
+const USUAL_DELAY: c_long = 1_000;
 
 #[expect(unsafe_code, reason = "mimalloc's crate has no function for its options")]
 unsafe extern "C" {
