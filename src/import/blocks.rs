@@ -497,12 +497,13 @@ mod tests {
             };
             blocks.item(item, place).expect("taken");
         };
-        for block in 1..=5 {
+        for block in 1..=6 {
             for item in 0..BLOCK_BYTES.div_ceil(70_011) {
                 push(&mut blocks, item % 2 == 0);
             }
             // Each helper has one, and one is ahead.
-            assert_eq!((blocks.waiting.len(), blocks.block.records.len()), (block.min(3), 0));
+            let Block { records, .. } = &blocks.block;
+            assert_eq!((blocks.waiting.len(), records.len(), blocks.block.bytes()), (block.min(3), 0, 0));
         }
         push(&mut blocks, true);
         blocks.finish().expect("taken");

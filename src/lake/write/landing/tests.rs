@@ -120,7 +120,7 @@ async fn of_rows_of_one_key_in_parts_of_a_landing_the_greatest_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_of_a_call_within_a_landing_gives_way_to_a_newer_one_of_another_part_of_it() {
+async fn a_version_of_a_call_within_a_landing_gives_way_to_a_newer_one_whichever_came_first() {
     let def = find("CallSessions").expect("a table");
     let at = |name: &str| def.index_of(name).expect("a column");
     let version = |version: i64, sessions: &[&str]| {
@@ -145,6 +145,9 @@ async fn a_version_of_a_call_within_a_landing_gives_way_to_a_newer_one_of_anothe
         let landed = landing.commit(position()).await.expect("committed");
         assert_eq!((landed.new, landed.duplicates), (2, 2), "{order:?}");
         assert_eq!(there(dir.path(), def, ["id", "version"]).await, ["s0 3", "s2 3"], "{order:?}");
+        // What comes later of an older one is left out.
+        let landed = land(dir.path(), def, version(2, &["s0", "s1"])).await;
+        assert_eq!((landed.version, landed.new, landed.duplicates), (None, 0, 2));
     }
 }
 
@@ -232,6 +235,13 @@ async fn rows_with_and_without_an_id_meet_whichever_was_committed_first() {
         (&[("x", "n"), ("y", "o")], &[("#0", "n"), ("#0", "p")], &["n x", "o y", "p #"], (1, 0, 1)),
         (&[("x", "n"), ("y", "o")], &[("#0", "n"), ("#1", "n")], &["n #", "n x", "o y"], (1, 0, 1)),
         (&[("y", "o")], &first, &["m x", "n #", "o y"], (1, 0, 0)),
+        // The second row without an id is in both, and has a record with one only in both together.
+        (
+            &[("x", "m"), ("#0", "m"), ("#1", "m"), ("z", "o")],
+            &[("y", "m"), ("#0", "m"), ("#1", "m")],
+            &["m x", "m y", "o z"],
+            (1, 2, 1),
+        ),
     ] {
         let dir = tempfile::tempdir().expect("a folder");
         let landing = written(&Lake::new(dir.path()), def, trace_rows(ours)).await;
