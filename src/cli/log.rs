@@ -31,9 +31,9 @@ pub(super) fn to_stderr(quiet: bool, verbose: u8) -> Result<()> {
 fn filter(quiet: bool, verbose: u8, own: Option<&str>) -> Result<EnvFilter> {
     // A target stands for all that begin with it: `kqlake` for every crate of ours.
     let level = match (quiet, verbose) {
-        // What an import logs is said by the command itself, in fewer words.
+        // What an import logs is said by the command itself, in fewer words, but for what it finds when it is done.
         (true, _) => "off,kqlake=error,kqlake_import=off",
-        (false, 0) => "off,kqlake=warn,kqlake_import=off",
+        (false, 0) => "off,kqlake=warn,kqlake_import=off,kqlake_import::upkeep=warn",
         (false, 1) => "error,kqlake=info",
         (false, 2) => "warn,kqlake=debug",
         (false, _) => "info,kqlake=trace",

@@ -37,7 +37,7 @@ pub(crate) async fn run(
 ) -> Result<ImportSummary, ImportError> {
     let started = options.clock.now_micros();
     lake.check().await?;
-    lake.put_off_checkpoints();
+    lake.leave_checkpoints_to_upkeep();
     let import_id = options.import_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let mut summary = ImportSummary { import_id: import_id.clone(), ..ImportSummary::default() };
     let mut failed = BTreeMap::new();

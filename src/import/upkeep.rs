@@ -13,7 +13,7 @@ use kqlake_lake::{CompactOptions, Lake, Overdue, Upkeep};
 const PART: usize = 8;
 
 /// Does what is most overdue of the upkeep of tables, by the rows that they have just got. The rows are in the lake: a failure is said,
-/// and the next import or compaction does it.
+/// the next step is done in its place, and the next import or compaction tries it again.
 pub(crate) async fn keep_up(lake: &Lake, landed: &BTreeMap<&'static str, u64>, memory: usize, spill_dir: Option<&Path>) {
     let spill_dir = spill_dir.map(Path::to_owned);
     let options = CompactOptions { memory_bytes: memory, spill_dir, ..CompactOptions::default() };
@@ -26,17 +26,38 @@ pub(crate) async fn keep_up(lake: &Lake, landed: &BTreeMap<&'static str, u64>, m
         }
     }
     due.sort_by_key(|(step, def, _)| (Reverse(*step), def.name));
-    for ((overdue, step), def, rows) in due.into_iter().take(1 + landed.len() / PART) {
+    let mut left = 1 + landed.len() / PART;
+    for ((overdue, step), def, rows) in due {
         let table = def.name;
-        match (lake.keep_up(def, rows, step, &options).await, step) {
-            (Ok(report), Upkeep::Merge) => {
+        let report = match lake.keep_up(def, rows, step, &options).await {
+            Ok(report) => report,
+            Err(error) => {
+                match step {
+                    Upkeep::Merge => tracing::warn!(table, %error, "small files not merged"),
+                    Upkeep::Checkpoint => tracing::warn!(table, %error, "the log got no checkpoint"),
+                }
+                continue;
+            }
+        };
+        for error in &report.left {
+            match step {
+                Upkeep::Merge => tracing::warn!(table, %error, "a small file is not merged"),
+                Upkeep::Checkpoint => tracing::warn!(table, %error, "removed files are not deleted"),
+            }
+        }
+        // What cannot be done is in nobody's way: the next one is done in its place.
+        if !report.is_done {
+            continue;
+        }
+        match step {
+            Upkeep::Merge => {
                 tracing::info!(table, overdue, merged = report.merged, written = report.written, "small files merged");
             }
-            (Ok(report), Upkeep::Checkpoint) => {
-                tracing::info!(table, overdue, deleted = report.deleted, "the log has a checkpoint");
-            }
-            (Err(error), Upkeep::Merge) => tracing::warn!(table, %error, "small files not merged"),
-            (Err(error), Upkeep::Checkpoint) => tracing::warn!(table, %error, "the log got no checkpoint"),
+            Upkeep::Checkpoint => tracing::info!(table, overdue, deleted = report.deleted, "the log has a checkpoint"),
+        }
+        left -= 1;
+        if left == 0 {
+            break;
         }
     }
 }

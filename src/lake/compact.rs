@@ -1,13 +1,13 @@
-//! Upkeep of a table: many small files of a month become few large ones in the order of files; what no reader needs is deleted.
+//! Compaction of a table: many small files of a month become few large ones in the order of files; what no reader needs is deleted.
 //!
 //! The rows stay as they are: a compaction is one commit that removes files and adds others with the same rows, and it
 //! takes back its work when one of its inputs has gone meanwhile. `tiers` chooses what is merged, `merge` does it, and `divide`
 //! changes a table that is partitioned by day to months. `upkeep` is what is done right behind a landing, as far as that takes little
-//! time, of which `small` is the merging.
+//! time: merging (`small`), and deleting of removed files (`removed`).
 
 mod divide;
-mod expire;
 mod merge;
+mod removed;
 mod small;
 mod tiers;
 mod upkeep;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use self::divide::divide;
-use self::merge::{Replacement, merge};
+use self::merge::{Replacement, merge_by_query};
 use self::tiers::plan;
 pub use self::upkeep::{Overdue, Upkeep};
 pub(crate) use self::upkeep::{keep_up, overdue};
@@ -76,6 +76,22 @@ pub struct CompactReport {
     pub version: Option<i64>,
 }
 
+/// What a step of a table's upkeep did.
+#[derive(Debug, Default)]
+pub struct UpkeepReport {
+    /// True when it did something. Else the next step may be done in its place.
+    pub is_done: bool,
+    /// Files that were replaced.
+    pub merged: usize,
+    /// Files that replaced them.
+    pub written: usize,
+    /// Files that were deleted from the disk.
+    pub deleted: usize,
+    /// What of the step was left undone, and why: small files that are not merged, since they cannot be read or the disk refuses; or
+    /// that nothing is deleted behind a checkpoint.
+    pub left: Vec<LakeError>,
+}
+
 pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
     let mut report = CompactReport::default();
     let Some(mut snapshot) = lake.snapshot(def).await? else { return Ok(report) };
@@ -103,7 +119,7 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
             let mut replacements = Vec::new();
             for inputs in some {
                 let Some(partition) = inputs.first().map(|at| snapshot.files()[*at].partition) else { continue };
-                match merge(&snapshot, inputs, snapshot.layout(), partition, Effort::Compaction, options).await {
+                match merge_by_query(&snapshot, inputs, snapshot.layout(), partition, Effort::Compaction, options).await {
                     Ok(replacement) => replacements.push(replacement),
                     Err(e) if e.broken_file().is_some() => {
                         broken.insert(partition, e);
@@ -129,7 +145,7 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
     }
     snapshot.check_files()?;
     report.version = Some(snapshot.version());
-    report.deleted = clean(lake, def, options.grace).await?;
+    report.deleted = delete_unused(lake, def, options.grace).await?;
     Ok(report)
 }
 
@@ -184,7 +200,7 @@ async fn commit(
 
 /// Deletes files of ours and files that the log removed, as far as no version of the last while refers to them, and old log
 /// entries.
-async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<usize, LakeError> {
+async fn delete_unused(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<usize, LakeError> {
     let dir = lake.table_dir(def);
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(lake.now_millis()).unwrap_or(0));
     let limit = now.checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -228,7 +244,7 @@ async fn clean(lake: &Lake, def: &'static TableDef, grace: Duration) -> Result<u
             deleted += usize::from(std::fs::remove_file(dir.join(&path)).is_ok());
         }
     }
-    log.clean_log(&dir, lake.now_millis()).await?;
+    log.delete_old_commits(&dir, lake.now_millis()).await?;
     Ok(deleted)
 }
 

@@ -41,7 +41,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 
 use self::blocking::run_blocking;
-pub use self::compact::{CompactOptions, CompactReport, Overdue, Upkeep};
+pub use self::compact::{CompactOptions, CompactReport, Overdue, Upkeep, UpkeepReport};
 pub use self::damage::Damage;
 use self::data::layout::Layout;
 pub use self::data::rows::bytes_of_rows;
@@ -110,7 +110,7 @@ struct Inner {
     placed: OnceLock<()>,
     tables: Mutex<HashMap<&'static str, TableState>>,
     /// True once commits leave checkpoints to [`Lake::keep_up`].
-    puts_off: AtomicBool,
+    leaves_checkpoints: AtomicBool,
     /// A table that stays at a version.
     held: Option<TableSnapshot>,
 }
@@ -139,8 +139,8 @@ impl Lake {
     }
 
     fn of(root: PathBuf, fault: Fault, clock: Arc<dyn Clock>) -> Self {
-        let (placed, tables, puts_off) = Default::default();
-        Lake { inner: Arc::new(Inner { root, fault, clock, placed, tables, puts_off, held: None }) }
+        let (placed, tables, leaves_checkpoints) = Default::default();
+        Lake { inner: Arc::new(Inner { root, fault, clock, placed, tables, leaves_checkpoints, held: None }) }
     }
 
     /// The same lake with another source of time; it shares nothing of what is known of the tables.
@@ -263,7 +263,7 @@ impl Lake {
                 return Err(LakeError::Damaged { table: def.name, damage: Damage::LostCommits { file, witness } });
             }
         }
-        let log = log.map(|log| log.putting_off(self.inner.puts_off.load(Ordering::Relaxed)));
+        let log = log.map(|log| log.leaving_checkpoints(self.inner.leaves_checkpoints.load(Ordering::Relaxed)));
         self.known(def, |k| k.log = log.clone());
         Ok(log)
     }
@@ -400,9 +400,11 @@ impl Lake {
         compact::compact(self, def, options).await
     }
 
-    /// From now on commits leave checkpoints to [`Lake::keep_up`], as long as it comes now and then: what an import does at its end.
-    pub fn put_off_checkpoints(&self) {
-        self.inner.puts_off.store(true, Ordering::Relaxed);
+    /// From now on commits leave checkpoints to [`Lake::keep_up`], as long as it comes now and then: what an import does at its end. That
+    /// holds for all clones of this lake until the process ends, so for the compaction of a nightly run as well: its few commits get
+    /// their checkpoint with the upkeep of the next import.
+    pub fn leave_checkpoints_to_upkeep(&self) {
+        self.inner.leaves_checkpoints.store(true, Ordering::Relaxed);
     }
 
     /// The steps of upkeep that are worth doing for a table that has just got `landed` rows, and how overdue each is. Each is short, so
@@ -425,7 +427,7 @@ impl Lake {
         landed: u64,
         step: Upkeep,
         options: &CompactOptions,
-    ) -> Result<CompactReport, LakeError> {
+    ) -> Result<UpkeepReport, LakeError> {
         compact::keep_up(self, def, landed, step, options).await
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kqlake_lake::fault::{Fault, Step};
-use kqlake_lake::{CompactOptions, CompactReport, Lake, LakeError, Landed, Upkeep};
+use kqlake_lake::{CompactOptions, Lake, LakeError, Landed, Upkeep, UpkeepReport};
 use kqlake_value::clock::FixedClock;
 use serde_json::{Value, json};
 
@@ -13,12 +13,12 @@ use super::lake::{DAY, HOUR, call_records, def, land, live_files, number, texts,
 use super::support::run_in;
 
 /// Merges small files, where that is due.
-async fn merge(lake: &Lake, table: &str, landed: u64) -> Result<CompactReport, LakeError> {
+async fn merge(lake: &Lake, table: &str, landed: u64) -> Result<UpkeepReport, LakeError> {
     lake.keep_up(def(table), landed, Upkeep::Merge, &CompactOptions::default()).await
 }
 
 /// What an import does behind a landing: the step that is most overdue.
-async fn keep_up(lake: &Lake, table: &str, landed: u64) -> Option<(Upkeep, CompactReport)> {
+async fn keep_up(lake: &Lake, table: &str, landed: u64) -> Option<(Upkeep, UpkeepReport)> {
     let (_, step) = lake.overdue(def(table), landed).await.expect("looked").into_iter().max()?;
     Some((step, lake.keep_up(def(table), landed, step, &CompactOptions::default()).await.expect("done")))
 }
@@ -89,7 +89,7 @@ async fn drops_take_one_step_of_upkeep_a_time_and_no_table_or_log_gets_long() {
     let dir = tempfile::tempdir().expect("dir");
     let (mut steps, mut most, mut without) = ([0, 0], 0, 0);
     let lake = Lake::new(dir.path());
-    lake.put_off_checkpoints();
+    lake.leave_checkpoints_to_upkeep();
     for drop in 0..96 {
         drop_traces(&lake, drop).await;
         let before = lake.table_version(def("traces")).await.expect("a version").expect("a table").version;
@@ -114,7 +114,7 @@ async fn drops_take_one_step_of_upkeep_a_time_and_no_table_or_log_gets_long() {
 async fn where_nobody_keeps_up_a_log_gets_checkpoints_all_the_same() {
     let dir = tempfile::tempdir().expect("dir");
     let lake = Lake::new(dir.path());
-    lake.put_off_checkpoints();
+    lake.leave_checkpoints_to_upkeep();
     let is_there = |version: u64| dir.path().join(format!("traces/_delta_log/{version:020}.checkpoint.parquet")).exists();
     for drop in 0..79 {
         drop_traces(&lake, drop).await;
@@ -205,7 +205,7 @@ async fn files_that_were_merged_away_go_a_day_later_without_compaction() {
         for drop in drops {
             // Each is a process of its own.
             let lake = at(hours);
-            lake.put_off_checkpoints();
+            lake.leave_checkpoints_to_upkeep();
             drop_traces(&lake, drop).await;
             keep_up(&lake, "traces", 3).await;
         }
@@ -220,6 +220,22 @@ async fn files_that_were_merged_away_go_a_day_later_without_compaction() {
     let left = unused(&at(30)).await;
     assert!(left.is_disjoint(&first) && left.len() >= 200, "{} files", left.len());
     assert_eq!(number(&at(30), "traces", "select count(*) from traces").await, 3 * 380);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removed_files_go_as_fast_as_files_are_removed() {
+    let dir = tempfile::tempdir().expect("dir");
+    let at = |hours: i64| Lake::new(dir.path()).with_clock(Arc::new(FixedClock::at_micros(40 * DAY + hours * HOUR)));
+    let lake = at(0);
+    for drop in 0..160 {
+        drop_traces(&lake, drop).await;
+    }
+    let merged = lake.compact(def("traces"), &CompactOptions::default()).await.expect("compact").merged;
+    assert!(merged >= 160, "{merged}");
+    let done = at(48).keep_up(def("traces"), 3, Upkeep::Checkpoint, &CompactOptions::default()).await.expect("done");
+    assert!(done.is_done && done.left.is_empty(), "{:?}", done.left);
+    assert_eq!(done.deleted, merged);
+    assert_eq!(number(&at(48), "traces", "select count(*) from traces").await, 3 * 160);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ mod call_versions;
 mod checked;
 mod cli;
 mod config;
+mod damaged_drops;
 mod damaged_lake;
 mod damaged_landings;
 mod doctor;

@@ -283,7 +283,7 @@ async fn a_power_cut_around_the_upkeep_behind_an_import_loses_nothing_that_was_r
     let dir = tempfile::tempdir().expect("dir");
     let (disk, _observing) = Disk::watch(dir.path());
     let lake = cut_at_each_step(dir.path(), &disk);
-    lake.put_off_checkpoints();
+    lake.leave_checkpoints_to_upkeep();
     let (units, mut done) = (20, Vec::new());
     for n in 0..units {
         disk.lock().expect("the disk").cutting = n >= units - 4;

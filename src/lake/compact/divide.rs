@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::merge::{Replacement, merge};
+use super::merge::{Replacement, merge_by_query};
 use super::{CompactOptions, CompactReport, delete};
 use crate::Lake;
 use crate::data::writer::Effort;
@@ -104,7 +104,7 @@ async fn write_months(
             delete(snapshot.dir(), &[unused]);
         }
         let first = inputs.first().map_or(month, |at| snapshot.files()[*at].partition);
-        let replacement = merge(snapshot, &inputs, &layout, month, Effort::Compaction, options).await.map_err(|e| {
+        let replacement = merge_by_query(snapshot, &inputs, &layout, month, Effort::Compaction, options).await.map_err(|e| {
             let of = e.broken_file().and_then(|broken| {
                 let broken = |at: &&usize| snapshot.dir().join(snapshot.files()[**at].path()) == *broken;
                 inputs.iter().find(broken).map(|at| snapshot.files()[*at].partition)

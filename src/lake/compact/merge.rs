@@ -13,7 +13,7 @@ use futures::StreamExt as _;
 use super::CompactOptions;
 use super::tiers::MOST_INPUTS;
 use crate::blocking::run_blocking;
-use crate::data::file;
+use crate::data::file::{self, check_bytes};
 use crate::data::layout::Layout;
 use crate::data::writer::{Effort, FileWriter};
 use crate::error::LakeError;
@@ -39,11 +39,11 @@ pub(super) struct Replacement {
     pub outputs: Vec<NewFile>,
 }
 
-/// Merges files, given by their positions in a snapshot, into new ones of a layout and partition.
+/// Merges files, given by their positions in a snapshot, into new ones of a layout and partition: by a query that sorts their rows.
 ///
 /// # Errors
 /// A file cannot be read, or the disk refuses; no new file stays then.
-pub(super) async fn merge(
+pub(super) async fn merge_by_query(
     snapshot: &TableSnapshot,
     inputs: &[usize],
     layout: &Arc<Layout>,
@@ -53,6 +53,8 @@ pub(super) async fn merge(
 ) -> Result<Replacement, LakeError> {
     let def = snapshot.def();
     let files: Vec<&LiveFile> = inputs.iter().map(|at| &snapshot.files()[*at]).collect();
+    let (dir, entries) = (snapshot.dir().to_owned(), files.iter().map(|file| file.entry.clone()).collect::<Vec<_>>());
+    run_blocking(def.name, move || entries.iter().try_for_each(|entry| check_bytes(def.name, &dir, entry))).await??;
     let read = |source: DataFusionError| snapshot.failure(source, files.iter().copied());
     let spill = SpillFolder::new(options.spill_dir.as_deref());
     let runtime = spill.runtime(Arc::new(SharedPool::new(options.memory_bytes))).map_err(read)?;

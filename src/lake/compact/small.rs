@@ -9,11 +9,11 @@
 use std::collections::BTreeMap;
 
 use super::tiers::{MOST_INPUTS, is_changing};
-use super::{CompactOptions, CompactReport, Replacement, commit, delete, merge};
+use super::{CompactOptions, CompactReport, Replacement, UpkeepReport, commit, delete, merge_by_query};
 use crate::Lake;
 use crate::blocking::run_blocking;
-use crate::data::copies::copy_all;
-use crate::data::layout::TAG_LAYOUT;
+use crate::data::copies::merge_by_copying;
+use crate::data::file::{check_bytes, weight};
 use crate::data::writer::Effort;
 use crate::day::day_of;
 use crate::error::LakeError;
@@ -21,7 +21,7 @@ use crate::log::entry::FileEntry;
 use crate::partition::{Partition, Partitioning};
 use crate::read::snapshot::{LiveFile, TableSnapshot};
 use crate::tables::TableDef;
-use crate::write::rewrite::join_small;
+use crate::write::rewrite::{MOST_IN_MEMORY, merge_in_memory};
 
 /// How many files of one power of it are merged.
 const FAN: usize = 8;
@@ -37,16 +37,13 @@ const DROP_ROWS: u64 = 65_536;
 const CHANGING_ROWS: u64 = 4_096;
 /// The part of a table's groups of files that are merged in one run, and one more: those that are due together are spread.
 const GROUPS_PART: usize = 4;
-/// Bytes that a row has in its file at most; wider rows count as several.
-const ROW_BYTES: u64 = 1_024;
-
 /// How overdue merging small files is for a table that has just got some rows, in percent: 0 when there is nothing to merge.
 pub(super) fn merging(lake: &Lake, snapshot: &TableSnapshot, landed: u64) -> u64 {
-    let work = work(lake, snapshot, landed);
-    work.iter().map(|group| (group.files.len() * 100 / FAN).max(100) as u64).max().unwrap_or(0)
+    work(lake, snapshot, landed).groups.iter().map(|group| (group.files.len() * 100 / FAN).max(100) as u64).max().unwrap_or(0)
 }
 
-/// Merges small files of a table that has just got some rows, in a commit of its own.
+/// Merges small files of a table that has just got some rows, in a commit of its own. What cannot be read is left out, and the report
+/// says it; so is a group that cannot be merged, in whose place the next one is.
 ///
 /// # Errors
 /// As for [`Lake::compact`]; the table has its rows in either case.
@@ -55,27 +52,38 @@ pub(super) async fn merge_small(
     def: &'static TableDef,
     landed: u64,
     options: &CompactOptions,
-) -> Result<CompactReport, LakeError> {
-    let mut report = CompactReport::default();
+) -> Result<UpkeepReport, LakeError> {
+    let mut report = UpkeepReport::default();
     let Some(snapshot) = lake.snapshot(def).await? else { return Ok(report) };
     let work = work(lake, &snapshot, landed);
-    if work.is_empty() {
+    if work.groups.is_empty() {
         return Ok(report);
     }
     let _lease = lake.lease(def)?;
-    let mut replacements = Vec::new();
-    for group in &work {
-        match join(&snapshot, group, SORTED_ROWS.max(landed), options).await {
-            Ok(replacement) => replacements.push(replacement),
-            Err(error) => {
-                delete(snapshot.dir(), &replacements);
-                return Err(error);
+    let (mut replacements, mut budget) = (Vec::new(), work.budget);
+    for group in &work.groups {
+        if replacements.len() == work.most || group.cost > budget {
+            break;
+        }
+        match merge_group(&snapshot, group, SORTED_ROWS.max(landed), options, &mut report.left).await {
+            Ok(Some(replacement)) => {
+                replacements.push(replacement);
+                budget -= group.cost;
             }
+            Ok(None) => {}
+            Err(error) => report.left.push(error),
         }
     }
-    commit(lake, def, replacements, &mut report).await?;
-    report.version = lake.snapshot(def).await?.map(|now| now.version());
-    Ok(report)
+    let mut committed = CompactReport::default();
+    commit(lake, def, replacements, &mut committed).await?;
+    Ok(UpkeepReport { is_done: committed.merged > 0, merged: committed.merged, written: committed.written, ..report })
+}
+
+/// What there is to merge: groups of files, of which so many are merged at a time, of so many rows.
+struct Work {
+    groups: Vec<Group>,
+    most: usize,
+    budget: u64,
 }
 
 /// Files of a partition that are merged, by their positions in the snapshot, and how many rows they cost.
@@ -85,58 +93,78 @@ struct Group {
     cost: u64,
 }
 
-/// What is merged behind a landing of so many rows.
-fn work(lake: &Lake, snapshot: &TableSnapshot, landed: u64) -> Vec<Group> {
+/// What may be merged behind a landing of so many rows.
+fn work(lake: &Lake, snapshot: &TableSnapshot, landed: u64) -> Work {
     if landed > DROP_ROWS || snapshot.layout().partitioning == Partitioning::Day {
-        return Vec::new();
+        return Work { groups: Vec::new(), most: 0, budget: 0 };
     }
     let today = day_of(lake.now_millis().saturating_mul(1_000));
     plan(snapshot, today, MERGED_ROWS.max(landed.saturating_mul(LANDED_TIMES)))
 }
 
-/// Merges files: so many rows in memory, since planning a query over their files would take longer than all the rest, and more as they
-/// are, where they fit together.
-async fn join(snapshot: &TableSnapshot, group: &Group, sorted: u64, options: &CompactOptions) -> Result<Replacement, LakeError> {
+/// Merges files of a group, without those that cannot be read: few rows in memory, since planning a query over their files would take
+/// longer than all the rest, and more as they are, where they fit together. `None` where nothing is left to merge.
+async fn merge_group(
+    snapshot: &TableSnapshot,
+    group: &Group,
+    sorted: u64,
+    options: &CompactOptions,
+    left: &mut Vec<LakeError>,
+) -> Result<Option<Replacement>, LakeError> {
     let (def, partition) = (snapshot.def(), group.partition);
-    let files: Vec<&LiveFile> = group.files.iter().map(|at| &snapshot.files()[*at]).collect();
     let (layout, dir) = (snapshot.layout().clone(), snapshot.dir().to_owned());
-    let entries: Vec<FileEntry> = files.iter().map(|file| file.entry.clone()).collect();
-    let is_sorted = group.cost <= sorted;
+    let entries: Vec<(usize, FileEntry)> = group.files.iter().map(|at| (*at, snapshot.files()[*at].entry.clone())).collect();
+    let is_sorted = group.cost <= sorted.min(MOST_IN_MEMORY);
     let work = move || {
-        let joined = match is_sorted {
-            true => join_small(&layout, &dir, &entries),
-            false => copy_all(&layout, &dir, partition, &entries).map(|copied| copied.map(|(file, rows)| (vec![file], rows))),
+        let (mut whole, mut entries_of_whole, mut broken) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, entry) in entries {
+            match check_bytes(def.name, &dir, &entry) {
+                Ok(()) => {
+                    whole.push(at);
+                    entries_of_whole.push(entry);
+                }
+                Err(error) => broken.push(error),
+            }
+        }
+        let merged = match (entries_of_whole.len(), is_sorted) {
+            (0 | 1, _) => Ok(None),
+            (_, true) => merge_in_memory(&layout, &dir, &entries_of_whole).map(Some),
+            (_, false) => {
+                let copied = merge_by_copying(&layout, &dir, partition, &entries_of_whole);
+                copied.map(|copied| copied.map(|(file, rows)| (vec![file], rows)))
+            }
         };
-        joined.map(|joined| (joined, entries))
+        (merged, whole, entries_of_whole, broken)
     };
-    let (joined, entries) = run_blocking(def.name, work).await??;
-    let Some((outputs, written)) = joined else {
-        return merge(snapshot, &group.files, snapshot.layout(), partition, Effort::Landing, options).await;
+    let (merged, whole, inputs, broken) = run_blocking(def.name, work).await?;
+    left.extend(broken);
+    if whole.len() < 2 {
+        return Ok(None);
+    }
+    let Some((outputs, written)) = merged? else {
+        return merge_by_query(snapshot, &whole, snapshot.layout(), partition, Effort::Landing, options).await.map(Some);
     };
-    let replacement = Replacement { inputs: entries, outputs };
-    let known: Option<u64> = files.iter().map(|file| file.rows).sum();
+    let replacement = Replacement { inputs, outputs };
+    let known: Option<u64> = whole.iter().map(|at| snapshot.files()[*at].rows).sum();
     if known != Some(written) || replacement.outputs.iter().any(|file| file.partition != partition) {
         delete(snapshot.dir(), &[replacement]);
-        let reason = format!("joining {} files gave {written} rows of {}", files.len(), known.unwrap_or(0));
+        let reason = format!("merging {} files gave {written} rows of {}", whole.len(), known.unwrap_or(0));
         return Err(LakeError::Shape { table: def.name, reason });
     }
-    Ok(replacement)
+    Ok(Some(replacement))
 }
 
-/// The files to merge, of each partition that has enough of them; where many have, of those that have the most. `today` is in days since
-/// 1970, and `budget` in rows for all of them together.
-fn plan(snapshot: &TableSnapshot, today: i32, mut budget: u64) -> Vec<Group> {
+/// The files to merge, of each partition that has enough of them, those that have the most first. `today` is in days since 1970, and
+/// `budget` in rows for all of them together.
+fn plan(snapshot: &TableSnapshot, today: i32, budget: u64) -> Work {
     let (def, files) = (snapshot.def(), snapshot.files());
     let mut groups: BTreeMap<(Partition, bool), Vec<(u64, usize)>> = BTreeMap::new();
-    let has_layout = |file: &LiveFile| {
-        let tag = file.entry.tags.get(TAG_LAYOUT).and_then(|tag| tag.as_deref());
-        snapshot.layout().columns_by_tag(tag).is_some()
-    };
+    let has_layout = |file: &LiveFile| snapshot.layout().columns_of(&file.entry).is_some();
     // What others wrote is for compaction.
     let is_known =
         |file: &LiveFile| file.rows.is_some() && file.promoted.set == def.promoted_set() && (file.clustered || has_layout(file));
     for (at, file) in files.iter().enumerate().filter(|(_, file)| is_known(file)) {
-        groups.entry((file.partition, is_changing(def, file, today))).or_default().push((weight(file), at));
+        groups.entry((file.partition, is_changing(def, file, today))).or_default().push((weight(&file.entry), at));
     }
     let most = 1 + groups.len() / GROUPS_PART;
     let mut found = Vec::new();
@@ -150,17 +178,7 @@ fn plan(snapshot: &TableSnapshot, today: i32, mut budget: u64) -> Vec<Group> {
         }
     }
     found.sort_by_key(|group| std::cmp::Reverse(group.files.len()));
-    let fits = |group: &Group| {
-        let fits = group.cost <= budget;
-        budget = budget.saturating_sub(group.cost);
-        fits
-    };
-    found.into_iter().take(most).take_while(fits).collect()
-}
-
-/// What a file costs to merge, in rows.
-fn weight(file: &LiveFile) -> u64 {
-    file.rows.unwrap_or(0).max(file.size() / ROW_BYTES).max(1)
+    Work { groups: found, most, budget }
 }
 
 /// How many of some files, by their ascending weights, are merged within a budget.

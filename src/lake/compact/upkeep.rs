@@ -2,9 +2,9 @@
 //! or a checkpoint is written and what no reader needs any more is deleted. Each step says how overdue it is, so that whoever wrote into
 //! several tables does the one that waited longest, and leaves the others for the next time.
 
-use super::expire::expire;
+use super::removed::delete_removed;
 use super::small::{merge_small, merging};
-use super::{CompactOptions, CompactReport};
+use super::{CompactOptions, UpkeepReport};
 use crate::Lake;
 use crate::error::LakeError;
 use crate::log::delta::CHECKPOINT_EVERY;
@@ -44,24 +44,40 @@ pub(crate) async fn keep_up(
     landed: u64,
     step: Upkeep,
     options: &CompactOptions,
-) -> Result<CompactReport, LakeError> {
+) -> Result<UpkeepReport, LakeError> {
     match step {
         Upkeep::Merge => merge_small(lake, def, landed, options).await,
         Upkeep::Checkpoint => checkpoint(lake, def, options).await,
     }
 }
 
-async fn checkpoint(lake: &Lake, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
-    let mut report = CompactReport::default();
-    {
+async fn checkpoint(lake: &Lake, def: &'static TableDef, options: &CompactOptions) -> Result<UpkeepReport, LakeError> {
+    let mut report = UpkeepReport::default();
+    let removed = {
         let turn = lake.turn(def);
         let _turn = turn.lock().await;
         let Some(log) = lake.log(def).await? else { return Ok(report) };
-        lake.keep_log(def, log.checkpointed(&lake.table_dir(def), lake.now_millis()).await?);
+        let (log, removed) = log.checkpointed(&lake.table_dir(def), lake.now_millis()).await?;
+        lake.keep_log(def, log);
+        removed.unwrap_or(0)
+    };
+    report.is_done = true;
+    // The log has its checkpoint, whatever becomes of this.
+    match delete_removed_of_whole(lake, def, removed, options).await {
+        Ok(deleted) => report.deleted = deleted,
+        Err(error) => report.left.push(error),
     }
-    let Some(now) = lake.snapshot(def).await? else { return Ok(report) };
-    report.version = Some(now.version());
-    now.check_files()?;
-    report.deleted = expire(lake, def, options.grace).await?;
     Ok(report)
+}
+
+/// Deletes removed files of a table that has all its live ones: of another one they may be needed to repair it.
+async fn delete_removed_of_whole(
+    lake: &Lake,
+    def: &'static TableDef,
+    removed: usize,
+    options: &CompactOptions,
+) -> Result<usize, LakeError> {
+    let Some(now) = lake.snapshot(def).await? else { return Ok(0) };
+    now.check_files()?;
+    delete_removed(lake, def, removed, options.grace).await
 }

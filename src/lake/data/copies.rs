@@ -2,7 +2,7 @@
 //! small part of the time of a merge, and the file has the statistics, page indexes and bloom filters of its parts. Its rows are in
 //! the order of files within a row group alone, which its tags say; compaction brings them into one order.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,55 +14,72 @@ use parquet::column::writer::{ColumnCloseResult, ColumnWriter};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::reader::ChunkReader;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::ColumnDescriptor;
 
-use super::file::check_file;
-use super::layout::{Layout, PromotedTag, TAG_LAYOUT, TAG_PROMOTED, times_of};
+use super::layout::{Layout, PromotedTag, TAG_PROMOTED, times_of};
 use super::writer::{Effort, FileWriter, KnownRows};
 use crate::error::LakeError;
 use crate::log::entry::{FileEntry, NewFile, rows_of};
 use crate::partition::Partition;
 
+/// Bytes of a file that is read at once. Of a larger one a column of a row group is read at a time.
+const READ_AT_ONCE: u64 = 4 << 20;
+
 /// Writes the row groups of live files of one partition into one file. Gives it with its rows; `None` for files that do not fit together
-/// as they are, since their tags do not say what a file's must, or others wrote them.
+/// as they are, since their tags do not say what a file's must, or others wrote them. That the files are whole is for the caller to
+/// look at ([`check_bytes`](super::file::check_bytes)): nothing is decoded here.
 ///
 /// # Errors
-/// A file cannot be read, or the disk refuses; no new file stays.
-pub(crate) fn copy_all(
+/// A file cannot be read or has other rows than the log says, or the disk refuses; no new file stays.
+pub(crate) fn merge_by_copying(
     layout: &Arc<Layout>,
     dir: &Path,
     partition: Partition,
     files: &[FileEntry],
 ) -> Result<Option<(NewFile, u64)>, LakeError> {
-    let table = layout.def.name;
     let Some((known, rows)) = known(layout, files) else { return Ok(None) };
-    files.iter().try_for_each(|file| check_file(table, dir, file))?;
     let columns = layout.columns_of_files(files);
     let first = RecordBatch::new_empty(layout.file_schema(&columns));
-    let mut file = FileWriter::create(layout, dir, partition, &columns, Effort::Copy)?;
+    let expected = usize::try_from(rows).unwrap_or(usize::MAX);
+    let mut file = FileWriter::create(layout, dir, partition, &columns, Effort::Copy)?.expecting(expected);
     let copied = file.encode_by(&first, &mut |to| {
         for from in files {
-            let path = dir.join(&from.path);
-            let part = Part::read(&path).map_err(|e| LakeError::of_file(table, &path, &e))?;
-            if !part.fits(to) {
+            if !copy(layout.def.name, &dir.join(&from.path), from, to)? {
                 return Ok(None);
             }
-            part.copy(to).map_err(|e| LakeError::of_file(table, &path, &e))?;
         }
         Ok(Some(()))
     });
-    match copied {
-        Ok(Some((metadata, ()))) => file.finish_known(&metadata, rows, known).map(|file| Some((file, rows))),
-        Ok(None) => {
-            file.abandon();
-            Ok(None)
+    let failed = match copied {
+        Ok(Some((encoded, ()))) => {
+            // What was written says it, and not the log.
+            let rows = encoded.metadata.file_metadata().num_rows().cast_unsigned();
+            return file.finish_known(&encoded, rows, known).map(|file| Some((file, rows)));
         }
-        Err(error) => {
-            file.abandon();
-            Err(error)
-        }
-    }
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
+    };
+    file.abandon();
+    failed
+}
+
+/// Copies the row groups of a file; false, with nothing written, when they do not fit as they are.
+fn copy<W: Write + Send>(
+    table: &'static str,
+    path: &Path,
+    entry: &FileEntry,
+    to: &mut SerializedFileWriter<W>,
+) -> Result<bool, LakeError> {
+    let failed = |e: &(dyn std::error::Error + 'static)| LakeError::of_file(table, path, e);
+    let rows = entry.stats.as_deref().and_then(rows_of);
+    let copied = if entry.size > READ_AT_ONCE {
+        Part::read(File::open(path).map_err(|e| failed(&e))?).and_then(|part| part.copy(rows, to))
+    } else {
+        Part::read(Bytes::from(fs::read(path).map_err(|e| failed(&e))?)).and_then(|part| part.copy(rows, to))
+    };
+    copied.map_err(|e| failed(&e))
 }
 
 /// What the log says of the rows of files, and how many they are; `None` where it does not say all.
@@ -72,7 +89,7 @@ fn known(layout: &Layout, files: &[FileEntry]) -> Option<(KnownRows, u64)> {
     for file in files {
         let tag = |name: &str| file.tags.get(name).and_then(|tag| tag.as_deref());
         let promoted = PromotedTag::parse(tag(TAG_PROMOTED));
-        if promoted.set != def.promoted_set() || layout.columns_by_tag(tag(TAG_LAYOUT)).is_none() || file.has_deletion_vector {
+        if promoted.set != def.promoted_set() || layout.columns_of(file).is_none() || file.has_deletion_vector {
             return None;
         }
         let (first, last) = times_of(file)?;
@@ -80,23 +97,28 @@ fn known(layout: &Layout, files: &[FileEntry]) -> Option<(KnownRows, u64)> {
         rows += rows_of(file.stats.as_deref()?)?;
         tags.push(promoted);
     }
+    // Rows without their content's hash get it where they are written anew.
+    if let Some(content) = def.content.and_then(|name| layout.file.index_of(name).ok())
+        && !files.iter().all(|file| layout.columns_of(file).is_some_and(|columns| columns[content]))
+    {
+        return None;
+    }
     let promoted = def.columns.iter().filter(|column| column.promoted.is_some());
     let complete = promoted.map(|column| tags.iter().all(|tag| tag.complete(def, column.name))).collect();
     Some((KnownRows { times, is_by_time: false, is_in_order: false, complete }, rows))
 }
 
 /// A file whose row groups are copied.
-struct Part {
-    text: Bytes,
+struct Part<R> {
+    reader: R,
     metadata: ParquetMetaData,
 }
 
-impl Part {
-    fn read(path: &Path) -> Result<Self, ParquetError> {
-        let text = Bytes::from(fs::read(path)?);
-        let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let metadata = reader.parse_and_finish(&text)?;
-        Ok(Part { text, metadata })
+impl<R: ChunkReader> Part<R> {
+    fn read(reader: R) -> Result<Self, ParquetError> {
+        let footer = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let metadata = footer.parse_and_finish(&reader)?;
+        Ok(Part { reader, metadata })
     }
 
     /// The position of a column among the file's own.
@@ -115,20 +137,28 @@ impl Part {
         there == own && lacking().all(|column| is_simple(column)) && self.metadata.offset_index().is_some()
     }
 
-    fn copy<W: Write + Send>(&self, to: &mut SerializedFileWriter<W>) -> Result<(), ParquetError> {
+    /// Copies the row groups, which must have so many rows; false, with nothing written, when they do not fit as they are.
+    fn copy<W: Write + Send>(&self, rows: Option<u64>, to: &mut SerializedFileWriter<W>) -> Result<bool, ParquetError> {
+        let found = self.metadata.row_groups().iter().map(|group| group.num_rows().cast_unsigned()).sum::<u64>();
+        if let Some(rows) = rows.filter(|rows| *rows != found) {
+            return Err(ParquetError::General(format!("it has {found} rows, and the log says {rows}")));
+        }
+        if !self.fits(to) {
+            return Ok(false);
+        }
         let columns = to.schema_descr().columns().to_vec();
         for group in 0..self.metadata.num_row_groups() {
             let mut out = to.next_row_group()?;
             let rows = usize::try_from(self.metadata.row_group(group).num_rows())?;
             for column in &columns {
                 match self.column(column) {
-                    Some(at) => out.append_column(&self.text, self.chunk(group, at)?)?,
+                    Some(at) => out.append_column(&self.reader, self.chunk(group, at)?)?,
                     None => without_values(&mut out, rows)?,
                 }
             }
             out.close()?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// What the file says of a column's values in a row group.
@@ -139,7 +169,7 @@ impl Part {
         Ok(ColumnCloseResult {
             bytes_written: u64::try_from(metadata.compressed_size())?,
             rows_written: u64::try_from(of_group.num_rows())?,
-            bloom_filter: Sbbf::read_from_column_chunk(&metadata, &self.text)?,
+            bloom_filter: Sbbf::read_from_column_chunk(&metadata, &self.reader)?,
             column_index: column_index.filter(|index| !matches!(index, ColumnIndexMetaData::NONE)),
             offset_index: self.metadata.offset_index().and_then(|index| index.get(group)?.get(column)).cloned(),
             metadata,
@@ -168,8 +198,6 @@ fn without_values<W: Write + Send>(group: &mut SerializedRowGroupWriter<'_, W>, 
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-
     use arrow::compute::concat_batches;
     use parquet::arrow::arrow_reader::{
         ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector, statistics::StatisticsConverter,
@@ -177,7 +205,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::file::open_file;
-    use super::super::layout::{TAG_CLUSTERED_BY, TAG_SORTED_BY, TAG_TIME};
+    use super::super::layout::{TAG_CLUSTERED_BY, TAG_LAYOUT, TAG_SORTED_BY, TAG_TIME};
     use super::super::promote::Promoter;
     use super::super::rows::{FileRows, Prepared};
     use super::*;
@@ -240,7 +268,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let parts: Vec<FileEntry> = (0..3).map(|drop| written(&layout, dir.path(), &[drop])).collect();
         let partition = parts[0].partition.expect("a partition");
-        let (copy, rows) = copy_all(&layout, dir.path(), partition, &parts).expect("copied").expect("they fit");
+        let copied = |files: &[FileEntry]| merge_by_copying(&layout, dir.path(), partition, files);
+        let (copy, rows) = copied(&parts).expect("copied").expect("they fit");
         let copy = entry(copy);
         assert_eq!(rows, 3 * ROWS as u64);
 
@@ -248,8 +277,7 @@ mod tests {
         assert_eq!(rows_at(&layout, dir.path(), &copy), concat_batches(&layout.core, &of_parts).expect("rows"));
 
         // A copy of it has its row groups, and those of another file.
-        let (twice, rows) =
-            copy_all(&layout, dir.path(), partition, &[copy.clone(), parts[0].clone()]).expect("copied").expect("fits");
+        let (twice, rows) = copied(&[copy.clone(), parts[0].clone()]).expect("copied").expect("fits");
         let all = concat_batches(&layout.core, of_parts.iter().chain(&of_parts[..1])).expect("rows");
         assert_eq!((rows_at(&layout, dir.path(), &entry(twice)), rows), (all, 4 * ROWS as u64));
 
@@ -288,6 +316,25 @@ mod tests {
         assert_eq!(layout.core_of_file(&found).expect("core rows"), of_parts[2].slice(7, 2));
     }
 
+    #[test]
+    fn a_file_that_has_other_rows_than_the_log_says_is_not_copied_and_named() {
+        let def = find("traces").expect("traces");
+        let layout = Arc::new(Layout::new(def, &def.arrow_schema(), Partitioning::Month).expect("a layout"));
+        let dir = tempfile::tempdir().expect("a folder");
+        let [first, second] = [0, 1].map(|drop| written(&layout, dir.path(), &[drop]));
+        let partition = first.partition.expect("a partition");
+        for said in [ROWS - 1, ROWS + 1] {
+            let mut stats: Value = serde_json::from_str(second.stats.as_deref().expect("statistics")).expect("JSON");
+            stats["numRecords"] = said.into();
+            let other = FileEntry { stats: Some(stats.to_string()), ..second.clone() };
+            let error = merge_by_copying(&layout, dir.path(), partition, &[first.clone(), other]).expect_err("other rows");
+            assert_eq!(error.broken_file(), Some(dir.path().join(&second.path).as_path()), "{error}");
+            assert!(error.to_string().contains(&format!("it has 300 rows, and the log says {said}")), "{error}");
+        }
+        // Nothing of what was given up stays.
+        assert_eq!(fs::read_dir(dir.path().join(&first.path).parent().expect("a folder")).expect("listed").count(), 2);
+    }
+
     /// The nulls of the first page of each row group.
     fn bounds_of_pages(metadata: &ParquetMetaData, column: usize) -> Vec<Option<i64>> {
         let index = metadata.column_index().expect("page indexes");
@@ -301,7 +348,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let part = written(&layout, dir.path(), &[0]);
         let partition = part.partition.expect("a partition");
-        let copied = |other: FileEntry| copy_all(&layout, dir.path(), partition, &[part.clone(), other]).expect("looked at");
+        let copied =
+            |other: FileEntry| merge_by_copying(&layout, dir.path(), partition, &[part.clone(), other]).expect("looked at");
         assert!(copied(part.clone()).is_some());
         for tag in [TAG_LAYOUT, TAG_TIME, TAG_PROMOTED] {
             let mut other = part.clone();
@@ -310,6 +358,13 @@ mod tests {
         }
         assert!(copied(FileEntry { stats: None, ..part.clone() }).is_none());
         assert!(copied(FileEntry { has_deletion_vector: true, ..part.clone() }).is_none());
+        // Rows without their content's hash would have to get it.
+        let columns = layout.columns_of(&part).expect("columns");
+        let content = layout.file.index_of("_contentHash").expect("a column");
+        let without: Vec<bool> = columns.iter().enumerate().map(|(at, there)| *there && at != content).collect();
+        let mut other = part.clone();
+        other.tags.insert(TAG_LAYOUT.to_owned(), Some(layout.tag(&without)));
+        assert!(copied(other).is_none());
         // Nothing of what was given up stays.
         let folder = std::fs::read_dir(dir.path().join(&part.path).parent().expect("a folder")).expect("listed");
         assert_eq!(folder.count(), 2);

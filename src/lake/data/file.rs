@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
+use super::checksum::{TAG_CHECKSUM, checksum_of};
 use crate::damage::{Damage, IRREGULAR};
 use crate::error::LakeError;
-use crate::log::entry::{FileEntry, NewFile};
+use crate::log::entry::{FileEntry, NewFile, rows_of};
 
 /// Rows that are read, and sorted, promoted and handed to the encoder, at a time.
 pub(crate) const CHUNK_ROWS: usize = 8192;
+/// Bytes that a row has in its file at most; wider rows count as several.
+const ROW_BYTES: u64 = 1_024;
 
 /// Looks at a data file without reading it: it must be there and have the size that the log says. Files never change after
 /// they were written.
@@ -35,6 +38,30 @@ pub(crate) fn check_size(table: &'static str, file: PathBuf, expected: u64) -> R
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => damaged(Damage::MissingFile { file }),
         Err(source) => Err(LakeError::Io { table, path: file, source }),
     }
+}
+
+/// What a file costs to be written again with others, in rows; more than any other when they are not known.
+pub(crate) fn weight(file: &FileEntry) -> u64 {
+    file.stats.as_deref().and_then(rows_of).map_or(u64::MAX, |rows| rows.max(file.size / ROW_BYTES).max(1))
+}
+
+/// Whether a data file's bytes are those that were written: its rows are to be written again, and of what is damaged nobody could tell
+/// afterwards. Files of earlier versions have no checksum, and are read through.
+///
+/// # Errors
+/// [`LakeError::Damaged`] when they are not; [`LakeError::Io`] when it cannot be read.
+pub(crate) fn check_bytes(table: &'static str, dir: &Path, entry: &FileEntry) -> Result<(), LakeError> {
+    let Some(expected) = entry.tags.get(TAG_CHECKSUM).and_then(|tag| tag.as_deref()) else {
+        return read_through(table, dir, entry);
+    };
+    check_file(table, dir, entry)?;
+    let file = dir.join(&entry.path);
+    let found = checksum_of(&file).map_err(|e| LakeError::of_file(table, &file, &e))?;
+    if found == expected {
+        return Ok(());
+    }
+    let why = "its content is not what was written (the checksum differs)".to_owned();
+    Err(LakeError::Damaged { table, damage: Damage::File { file, why } })
 }
 
 /// Reads a data file through.

@@ -212,13 +212,18 @@ impl Layout {
         (columns.len() == self.sources.len()).then_some(columns)
     }
 
+    /// The columns that a live file has by its tags; `None` when that is unknown.
+    pub(crate) fn columns_of(&self, file: &FileEntry) -> Option<Vec<bool>> {
+        self.columns_by_tag(file.tags.get(TAG_LAYOUT).and_then(|tag| tag.as_deref()))
+    }
+
     /// The columns that a file needs whose rows come from other files: what one of them has, or all when that is unknown.
     pub(crate) fn columns_of_files<'a>(&self, files: impl IntoIterator<Item = &'a FileEntry>) -> Vec<bool> {
         let mut out = vec![false; self.sources.len()];
         for file in files {
             let tag = |name: &str| file.tags.get(name).and_then(|v| v.as_deref());
             let current = PromotedTag::parse(tag(TAG_PROMOTED)).set == self.def.promoted_set();
-            let Some(columns) = self.columns_by_tag(tag(TAG_LAYOUT)).filter(|_| current) else { return self.all_columns() };
+            let Some(columns) = self.columns_of(file).filter(|_| current) else { return self.all_columns() };
             for (any, this) in out.iter_mut().zip(columns) {
                 *any |= this;
             }

@@ -1,5 +1,6 @@
 //! The data files of a table: which columns they have and in which order, how they are written, and how they are opened.
 
+pub(crate) mod checksum;
 pub(crate) mod columns;
 pub(crate) mod copies;
 pub(crate) mod file;

@@ -13,11 +13,13 @@ use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimestampMicrosecondType};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 use serde_json::{Map, Value, json};
 
+use super::checksum::{Summed, TAG_CHECKSUM};
 use super::columns::{FileColumns, encode};
 use super::file::CHUNK_ROWS;
 use super::layout::{Layout, Source, TAG_CLUSTERED_BY, TAG_LAYOUT, TAG_PROMOTED, TAG_SORTED_BY, TAG_TIME, promoted_tag};
@@ -42,6 +44,8 @@ pub(crate) enum Effort {
     /// Rows of other files, in the order of files: to be read often.
     Compaction,
     /// Rows of another file in its order, whatever that is.
+    Rewrite,
+    /// Row groups of other files as they are: nothing is encoded.
     Copy,
     /// Rows that are read once more, and then written again.
     Run,
@@ -58,6 +62,17 @@ pub(crate) struct KnownRows {
     pub is_in_order: bool,
     /// Whether each promoted column alone can answer for them.
     pub complete: Vec<bool>,
+}
+
+/// Where a file's bytes go.
+pub(crate) type Output = BufWriter<Summed>;
+
+/// What a file is once it is encoded.
+pub(crate) struct Encoded {
+    /// What it says of itself.
+    pub metadata: ParquetMetaData,
+    /// The checksum of its bytes.
+    checksum: String,
 }
 
 /// One file in the making. Rows should come in the order of files; the file is tagged as sorted only as far as they did.
@@ -77,7 +92,7 @@ pub(crate) struct FileWriter {
     form: Option<SchemaRef>,
     file: File,
     /// Made when the first rows come, since they show how values are best encoded.
-    writer: Option<ArrowWriter<BufWriter<File>>>,
+    writer: Option<ArrowWriter<Output>>,
     promoter: Promoter,
     complete: Vec<bool>,
     /// The rows that will come, where that is known.
@@ -246,7 +261,7 @@ impl FileWriter {
     }
 
     /// The encoder, which is made for rows like these when it is asked for first.
-    fn writer(&mut self, first: &RecordBatch) -> Result<&mut ArrowWriter<BufWriter<File>>, LakeError> {
+    fn writer(&mut self, first: &RecordBatch) -> Result<&mut ArrowWriter<Output>, LakeError> {
         let writer = match self.writer.take() {
             Some(writer) => writer,
             None => self.encoder(first)?,
@@ -254,14 +269,14 @@ impl FileWriter {
         Ok(self.writer.insert(writer))
     }
 
-    fn encoder(&self, first: &RecordBatch) -> Result<ArrowWriter<BufWriter<File>>, LakeError> {
+    fn encoder(&self, first: &RecordBatch) -> Result<ArrowWriter<Output>, LakeError> {
         let table = self.layout.def.name;
         let options = ArrowWriterOptions::new()
             .with_properties(encoding::properties(self.layout.def, first, self.expected, self.effort)?)
             // The Parquet types say it all; hundreds of field descriptions in every footer would not be read by anyone.
             .with_skip_arrow_metadata(true);
         let io = |source| LakeError::Io { table, path: self.path.clone(), source };
-        let out = BufWriter::with_capacity(1 << 16, self.file.try_clone().map_err(io)?);
+        let out = BufWriter::with_capacity(1 << 16, Summed::new(self.file.try_clone().map_err(io)?));
         ArrowWriter::try_new_with_options(out, first.schema(), options)
             .map_err(|e| LakeError::from_parquet(table, self.path.clone(), e))
     }
@@ -279,7 +294,7 @@ impl FileWriter {
         threads: usize,
     ) -> Result<NewFile, LakeError> {
         match self.encode(rows, first, threads) {
-            Ok(metadata) => self.finish_known(&metadata, rows.rows() as u64, known),
+            Ok(encoded) => self.finish_known(&encoded, rows.rows() as u64, known),
             Err(e) => {
                 self.abandon();
                 Err(e)
@@ -291,14 +306,14 @@ impl FileWriter {
     ///
     /// # Errors
     /// The disk refuses; the file is deleted then, as far as that is possible.
-    pub(crate) fn finish_known(mut self, metadata: &ParquetMetaData, rows: u64, known: KnownRows) -> Result<NewFile, LakeError> {
+    pub(crate) fn finish_known(mut self, encoded: &Encoded, rows: u64, known: KnownRows) -> Result<NewFile, LakeError> {
         self.rows = rows;
         (self.first, self.last) = known.times;
         self.sorted = known.is_by_time;
         self.order.take_known(known.is_in_order);
         self.complete = known.complete;
         match self.seal() {
-            Ok(found) => Ok(self.describe(metadata, &found)),
+            Ok(found) => Ok(self.describe(encoded, &found)),
             Err(e) => {
                 self.abandon();
                 Err(e)
@@ -306,29 +321,25 @@ impl FileWriter {
         }
     }
 
-    /// Fills the file with what is made elsewhere, for rows like these. Gives what the file says of itself, and what was given.
+    /// Fills the file with what is made elsewhere, for rows like these. Gives the file as it is then, and what was given.
     ///
     /// # Errors
     /// Those of `write`; the disk refuses.
     pub(crate) fn encode_by<T>(
         &mut self,
         first: &RecordBatch,
-        write: &mut dyn FnMut(&mut SerializedFileWriter<BufWriter<File>>) -> Result<Option<T>, LakeError>,
-    ) -> Result<Option<(ParquetMetaData, T)>, LakeError> {
+        write: &mut dyn FnMut(&mut SerializedFileWriter<Output>) -> Result<Option<T>, LakeError>,
+    ) -> Result<Option<(Encoded, T)>, LakeError> {
         let failed = |e| LakeError::from_parquet(self.layout.def.name, self.path.clone(), e);
         let (mut file, _) = self.encoder(first)?.into_serialized_writer().map_err(failed)?;
         let Some(given) = write(&mut file)? else { return Ok(None) };
-        let metadata = file.finish().map_err(failed)?;
-        file.inner_mut().flush().map_err(|e| failed(e.into()))?;
-        Ok(Some((metadata, given)))
+        Ok(Some((ended(&mut file).map_err(failed)?, given)))
     }
 
-    fn encode(&mut self, rows: &dyn FileColumns, first: &RecordBatch, threads: usize) -> Result<ParquetMetaData, LakeError> {
+    fn encode(&mut self, rows: &dyn FileColumns, first: &RecordBatch, threads: usize) -> Result<Encoded, LakeError> {
         let encoded = self.encoder(first)?.into_serialized_writer().and_then(|(mut file, encoders)| {
             encode(&mut file, &encoders, first.schema_ref(), rows, threads)?;
-            let metadata = file.finish()?;
-            file.inner_mut().flush()?;
-            Ok(metadata)
+            ended(&mut file)
         });
         encoded.map_err(|e| LakeError::from_parquet(self.layout.def.name, self.path.clone(), e))
     }
@@ -349,7 +360,7 @@ impl FileWriter {
     /// The disk refuses; the file is deleted then, as far as that is possible.
     pub(crate) fn finish(mut self) -> Result<NewFile, LakeError> {
         match self.close() {
-            Ok((metadata, found)) => Ok(self.describe(&metadata, &found)),
+            Ok((encoded, found)) => Ok(self.describe(&encoded, &found)),
             Err(e) => {
                 self.abandon();
                 Err(e)
@@ -357,14 +368,15 @@ impl FileWriter {
         }
     }
 
-    fn close(&mut self) -> Result<(ParquetMetaData, std::fs::Metadata), LakeError> {
+    fn close(&mut self) -> Result<(Encoded, std::fs::Metadata), LakeError> {
         let table = self.layout.def.name;
         let at = self.path.clone();
         let io = |source| LakeError::Io { table, path: at.clone(), source };
         let writer = self.writer(&RecordBatch::new_empty(self.schema.clone()))?;
         let metadata = writer.finish().map_err(|e| LakeError::from_parquet(table, at.clone(), e))?;
         writer.inner_mut().flush().map_err(io)?;
-        Ok((metadata, self.seal()?))
+        let checksum = writer.inner().get_ref().checksum();
+        Ok((Encoded { metadata, checksum }, self.seal()?))
     }
 
     /// Flushes a file that is encoded where its commit does not, and gives it its name.
@@ -386,13 +398,14 @@ impl FileWriter {
         Ok(found)
     }
 
-    fn describe(&self, metadata: &ParquetMetaData, found: &std::fs::Metadata) -> NewFile {
+    fn describe(&self, encoded: &Encoded, found: &std::fs::Metadata) -> NewFile {
         let def = self.layout.def;
         let incomplete: Vec<&str> =
             self.promoter.names().iter().zip(&self.complete).filter(|(_, complete)| !**complete).map(|(name, _)| *name).collect();
         let mut tags = HashMap::from([
             (TAG_LAYOUT.to_owned(), self.layout.tag(&self.columns)),
             (TAG_TIME.to_owned(), format!("{}/{}", self.first, self.last)),
+            (TAG_CHECKSUM.to_owned(), encoded.checksum.clone()),
         ]);
         if self.sorted {
             tags.insert(TAG_SORTED_BY.to_owned(), def.time.to_owned());
@@ -408,7 +421,7 @@ impl FileWriter {
             size: found.len(),
             modified: millis(found.modified().ok()),
             partition: self.partition,
-            stats: statistics(def, &self.schema, metadata, self.rows).to_string(),
+            stats: statistics(def, &self.schema, &encoded.metadata, self.rows).to_string(),
             tags,
         }
     }
@@ -418,6 +431,13 @@ impl FileWriter {
         // A file that the log does not name is never read; compaction deletes it later should this fail.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// Ends a file and writes what of it is still in memory.
+fn ended(file: &mut SerializedFileWriter<Output>) -> Result<Encoded, ParquetError> {
+    let metadata = file.finish()?;
+    file.inner_mut().flush()?;
+    Ok(Encoded { metadata, checksum: file.inner().get_ref().checksum() })
 }
 
 /// The schema of columns of which texts may be views.

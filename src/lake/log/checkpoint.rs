@@ -72,18 +72,21 @@ struct Newer {
     apps: HashSet<String>,
     has_protocol: bool,
     has_metadata: bool,
+    /// How many files were removed.
+    removed: usize,
     /// True when one of the commits is of another writer, which may bring back files that were removed.
     has_foreign: bool,
     /// Lines that count, of each commit in its order.
     lines: BTreeMap<u64, Vec<String>>,
 }
 
-/// Writes the checkpoint of a version of the table in a folder, of which this is known, at an instant in milliseconds since 1970.
+/// Writes the checkpoint of a version of the table in a folder, of which this is known, at an instant in milliseconds since 1970. Gives
+/// how many files the commits since the one before have removed.
 ///
 /// # Errors
 /// The checkpoint before is not such as is written here or by the library, or a file cannot be read or written. The log is whole
 /// without it.
-pub(crate) fn write(dir: &Path, version: u64, known: &Replayed, now: i64) -> Result<(), NotWritten> {
+pub(crate) fn write(dir: &Path, version: u64, known: &Replayed, now: i64) -> Result<usize, NotWritten> {
     if known.metadata.configuration.contains_key(REMOVED_RETENTION) {
         return odd("the table says how long removed files are named");
     }
@@ -126,7 +129,18 @@ pub(crate) fn write(dir: &Path, version: u64, known: &Replayed, now: i64) -> Res
     let named = serde_json::json!({
         "version": version, "size": rows, "sizeInBytes": text.len(), "numOfAddFiles": known.files.len()
     });
-    publish(&log.join(LAST_CHECKPOINT), named.to_string().as_bytes())
+    // Another process may have written a later one meanwhile, which stays the one that is named.
+    if !is_there_after(dir, version) {
+        publish(&log.join(LAST_CHECKPOINT), named.to_string().as_bytes())?;
+    }
+    Ok(newer.removed)
+}
+
+/// True when a later version than this one, which is there, has the checkpoint that is named.
+pub(crate) fn is_there_after(dir: &Path, version: u64) -> bool {
+    let log = dir.join(LOG);
+    let is_there = |name: String| fs::symlink_metadata(log.join(name)).is_ok();
+    named_checkpoint(dir).is_some_and(|named| named > version && is_there(checkpoint_name(named)) && is_there(commit_name(named)))
 }
 
 fn publish(path: &Path, text: &[u8]) -> Result<(), NotWritten> {
@@ -160,7 +174,10 @@ impl Newer {
             let is_news = match *name {
                 "commitInfo" => false,
                 "add" => actions.add.is_some_and(|add| self.files.insert(decoded(&add.path))),
-                "remove" => actions.remove.is_some_and(|remove| self.files.insert(decoded(&remove.path))),
+                "remove" => {
+                    self.removed += 1;
+                    actions.remove.is_some_and(|remove| self.files.insert(decoded(&remove.path)))
+                }
                 "txn" => actions.txn.is_some_and(|txn| self.apps.insert(txn.app_id)),
                 "protocol" => !std::mem::replace(&mut self.has_protocol, true),
                 "metaData" => !std::mem::replace(&mut self.has_metadata, true),

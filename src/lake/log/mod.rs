@@ -5,10 +5,10 @@ pub(crate) mod checkpoint;
 pub(crate) mod commit;
 pub(crate) mod delta;
 pub(crate) mod entry;
-pub(crate) mod expiry;
 pub(crate) mod files;
 #[cfg(test)]
 pub(crate) mod listings;
+mod old_commits;
 mod replay;
 mod schema;
 mod store;

@@ -18,7 +18,7 @@ use super::probe::{Hit, Looked, ProbeRequest, Wanted, most_asked, probe};
 use super::rewrite::rewrite_all;
 use super::standing::{OwnGroups, Standing, Whole, standings};
 use crate::Lake;
-use crate::data::file::check_file;
+use crate::data::file::{check_bytes, check_file};
 use crate::data::layout::{Layout, days_of};
 use crate::data::rows::Prepared;
 use crate::error::LakeError;
@@ -302,13 +302,8 @@ impl Intake {
         let mut ranks = KeyMap::default();
         for (place, keys) in by_file {
             let Some(written) = self.files.get(place as usize) else { continue };
-            let wanted = Wanted {
-                key: &|key| keys.contains(&key),
-                content: &|_| false,
-                group: &|_| false,
-                days: &self.days,
-                rows: None,
-            };
+            let wanted =
+                Wanted { key: &|key| keys.contains(&key), content: &|_| false, group: &|_| false, days: &self.days, rows: None };
             probe(layout, &dir.join(&written.file.path), &wanted, &mut |hit: Hit| {
                 ranks.extend(hit.rank.map(|rank| (hit.row.key, rank)));
             })?;
@@ -376,6 +371,12 @@ impl Intake {
                 }
             };
             let looked = check_file(def.name, dir, file).and_then(|()| probe(layout, &dir.join(&file.path), &wanted, &mut hit));
+            // A file whose rows are to be written again without these is read as a whole: damage that keys do not show is seen before.
+            let is_rewritten = !here.lesser.is_empty() || !here.displaced.is_empty();
+            let looked = looked.and_then(|looked| match is_rewritten {
+                true => check_bytes(def.name, dir, file).map(|()| looked),
+                false => Ok(looked),
+            });
             match looked {
                 Ok(looked) => self.looked.add(looked),
                 Err(why) if why.broken_file().is_some() => {

@@ -9,7 +9,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 
 use super::keys::{KeySet, Keyer};
-use crate::data::file::{check_file, delete, open_file};
+use crate::data::file::{check_bytes, delete, open_file, weight};
 use crate::data::layout::Layout;
 use crate::data::promote::Promoter;
 use crate::data::rows::{FileRows, Prepared};
@@ -18,16 +18,16 @@ use crate::error::LakeError;
 use crate::log::entry::{FileEntry, NewFile, rows_of};
 use crate::partition::Partition;
 
-/// Rows of files that become one file, at most, of all together.
-const FOLDED_ROWS: u64 = 4_096;
-/// Bytes that a row of theirs has at most; wider rows count as several.
-const ROW_BYTES: u64 = 1_024;
+/// Rows of files that become one file in memory, at most, of all together, by their weights.
+pub(crate) const MOST_IN_MEMORY: u64 = 4_096;
 
 /// Rewrites live files without some of their rows, small ones of a partition into one. Gives the new files.
 ///
 /// # Errors
 /// A file cannot be read, or the disk refuses; no new file stays.
 pub(crate) fn rewrite_all(layout: &Arc<Layout>, dir: &Path, files: &[(&FileEntry, KeySet)]) -> Result<Vec<NewFile>, LakeError> {
+    // What is damaged is not written again: nobody could see it any more.
+    files.iter().try_for_each(|(file, _)| check_bytes(layout.def.name, dir, file))?;
     let mut partitions: BTreeMap<Option<Partition>, Vec<&(&FileEntry, KeySet)>> = BTreeMap::new();
     for file in files {
         partitions.entry(file.0.partition).or_default().push(file);
@@ -38,14 +38,15 @@ pub(crate) fn rewrite_all(layout: &Arc<Layout>, dir: &Path, files: &[(&FileEntry
         let mut rows = 0u64;
         let small = files.iter().take_while(|(file, _)| {
             rows = rows.saturating_add(weight(file));
-            rows <= FOLDED_ROWS
+            rows <= MOST_IN_MEMORY
         });
         let small = small.count();
-        let folded = if small > 1 { small } else { 0 };
-        done.extend(fold(layout, dir, &files[..folded])?);
-        for (file, without) in &files[folded..] {
+        let merged = if small > 1 { small } else { 0 };
+        done.extend(merge_sorted(layout, dir, &files[..merged])?);
+        for (file, without) in &files[merged..] {
             let columns = layout.columns_of_files([*file]);
-            done.extend(rewrite(layout, dir, &file.path, partition, &columns, without)?.map(|(file, _)| file));
+            let rows = file.stats.as_deref().and_then(rows_of);
+            done.extend(rewrite(layout, dir, (&file.path, rows), partition, &columns, without)?.map(|(file, _)| file));
         }
         Ok(())
     };
@@ -57,33 +58,19 @@ pub(crate) fn rewrite_all(layout: &Arc<Layout>, dir: &Path, files: &[(&FileEntry
     Ok(done)
 }
 
-/// Writes the rows of live files of one partition that are small into one file, when they are few; `None` when they are not.
-/// Gives the new file with its rows.
+/// Writes the rows of live files of one partition, of [`MOST_IN_MEMORY`] at most, into one file. Gives it, with its rows.
 ///
 /// # Errors
 /// As for [`rewrite_all`].
-pub(crate) fn join_small(
-    layout: &Arc<Layout>,
-    dir: &Path,
-    files: &[FileEntry],
-) -> Result<Option<(Vec<NewFile>, u64)>, LakeError> {
-    if files.iter().map(weight).fold(0, u64::saturating_add) > FOLDED_ROWS {
-        return Ok(None);
-    }
-    files.iter().try_for_each(|file| check_file(layout.def.name, dir, file))?;
+pub(crate) fn merge_in_memory(layout: &Arc<Layout>, dir: &Path, files: &[FileEntry]) -> Result<(Vec<NewFile>, u64), LakeError> {
     let all: Vec<(&FileEntry, KeySet)> = files.iter().map(|file| (file, KeySet::default())).collect();
-    let joined = fold(layout, dir, &all.iter().collect::<Vec<_>>())?;
-    let rows = joined.iter().filter_map(|file| rows_of(&file.stats)).sum();
-    Ok(Some((joined, rows)))
-}
-
-/// What a file costs to be folded, in rows; more than any other when that is not known.
-fn weight(file: &FileEntry) -> u64 {
-    file.stats.as_deref().and_then(rows_of).map_or(u64::MAX, |rows| rows.max(file.size / ROW_BYTES))
+    let merged = merge_sorted(layout, dir, &all.iter().collect::<Vec<_>>())?;
+    let rows = merged.iter().filter_map(|file| rows_of(&file.stats)).sum();
+    Ok((merged, rows))
 }
 
 /// Writes the rows of small files that stay into one file a partition, in the order of files.
-fn fold(layout: &Arc<Layout>, dir: &Path, files: &[&(&FileEntry, KeySet)]) -> Result<Vec<NewFile>, LakeError> {
+fn merge_sorted(layout: &Arc<Layout>, dir: &Path, files: &[&(&FileEntry, KeySet)]) -> Result<Vec<NewFile>, LakeError> {
     let (mut promoter, mut prepared) = (Promoter::new(layout.def), Vec::new());
     for (file, without) in files {
         kept(layout, dir, &file.path, without, &mut |core| {
@@ -129,14 +116,15 @@ fn kept(
     Ok(())
 }
 
-/// Rewrites a file without some rows and with some columns; `None` when no row is left. Gives the new file and its rows.
+/// Rewrites a file of so many rows, where that is known, without some of them and with some columns; `None` when no row is left. Gives
+/// the new file and its rows.
 ///
 /// # Errors
 /// The file cannot be read, or the disk refuses; no half file stays.
 pub(crate) fn rewrite(
     layout: &Arc<Layout>,
     dir: &Path,
-    file: &str,
+    (file, rows): (&str, Option<u64>),
     partition: Option<Partition>,
     columns: &[bool],
     without: &KeySet,
@@ -145,10 +133,15 @@ pub(crate) fn rewrite(
     let Some(partition) = partition else {
         return Err(LakeError::Shape { table: def.name, reason: format!("file {file} has no partition") });
     };
+    let expected = rows.and_then(|rows| usize::try_from(rows).ok()).map(|rows| rows.saturating_sub(without.len()));
     let mut out: Option<FileWriter> = None;
     let copied = kept(layout, dir, file, without, &mut |core| {
         if out.is_none() {
-            out = Some(FileWriter::create(layout, dir, partition, columns, Effort::Copy)?);
+            let created = FileWriter::create(layout, dir, partition, columns, Effort::Rewrite)?;
+            out = Some(match expected {
+                Some(rows) => created.expecting(rows),
+                None => created,
+            });
         }
         match &mut out {
             Some(out) => out.write(&core),

@@ -53,8 +53,8 @@ pub(crate) struct Log {
     extent: Arc<Extent>,
     passed: Arc<PassedFiles>,
     unreadable: Arc<Unreadable>,
-    /// True where commits leave checkpoints to whoever asks for them.
-    puts_off: bool,
+    /// True where commits leave checkpoints to upkeep, which asks for them ([`Log::checkpointed`]).
+    leaves_checkpoints: bool,
 }
 
 /// What a reader needs of a version.
@@ -180,7 +180,7 @@ impl Log {
         };
         let (extent, passed, unreadable) = Default::default();
         let (view, state) = (Arc::new(view), Arc::new(state));
-        Log { table, store, view, state, stamp, hint: None, extent, passed, unreadable, puts_off: false }
+        Log { table, store, view, state, stamp, hint: None, extent, passed, unreadable, leaves_checkpoints: false }
     }
 
     /// The same log at another version.
@@ -191,14 +191,15 @@ impl Log {
             passed,
             unreadable,
             hint: self.hint,
-            puts_off: self.puts_off,
+            leaves_checkpoints: self.leaves_checkpoints,
             ..Self::new(self.table, dir, self.store.clone(), view)
         }
     }
 
-    /// The same log, whose commits leave checkpoints to whoever asks for them, or not. None is put off for long.
-    pub(crate) fn putting_off(self, puts_off: bool) -> Self {
-        Log { puts_off, ..self }
+    /// The same log, whose commits leave checkpoints to upkeep, or not. A commit writes one all the same when there was none for
+    /// [`MOST_WITHOUT`](write::MOST_WITHOUT) versions; it looks every [`CHECKPOINT_EVERY`] versions, so that up to 79 are without.
+    pub(crate) fn leaving_checkpoints(self, leaves_checkpoints: bool) -> Self {
+        Log { leaves_checkpoints, ..self }
     }
 
     /// The log, after a checkpoint of this version was written.

@@ -169,6 +169,24 @@ async fn a_checkpoint_that_is_made_of_the_one_before_says_what_the_commits_say()
     assert_eq!(told().await, from_ours);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_an_older_version_does_not_become_the_newest_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (lake, def) = (Lake::new(dir.path()), find("CallRecords").expect("a table"));
+    let table = lake.table_dir(def);
+    land(&lake, 0).await;
+    let older = lake.log(def).await.expect("a log").expect("a table");
+    land(&lake, 1).await;
+    let newer = lake.log(def).await.expect("a log").expect("a table");
+    newer.checkpoint(&table, 0).await.expect("a checkpoint");
+    older.checkpoint(&table, 0).await.expect("one is there");
+    assert_eq!(files::named_checkpoint(&table), Some(newer.view.version));
+    // One that is named and not there is none.
+    std::fs::remove_file(table.join(LOG).join(files::checkpoint_name(newer.view.version))).expect("removed");
+    older.checkpoint(&table, 0).await.expect("a checkpoint");
+    assert_eq!(files::named_checkpoint(&table), Some(older.view.version));
+}
+
 #[test]
 fn plain_columns_are_what_the_library_makes_of_them() {
     for def in crate::tables::all() {

@@ -27,8 +27,8 @@ use crate::error::LakeError;
 use crate::log::checkpoint::{self, NotWritten};
 use crate::log::commit::{self, ACTIONS, ATTEMPT, DIGEST, DIVIDED, Digest, VERSION};
 use crate::log::entry::{FileEntry, NewFile, is_flushed_by_commit};
-use crate::log::expiry::expire;
 use crate::log::files::{self, LOG};
+use crate::log::old_commits::delete_oldest;
 use crate::log::replay::{Base, Replayed, replay};
 use crate::partition::Partitioning;
 use crate::tables::{EVENT_DATE, EVENT_MONTH, TableDef};
@@ -36,8 +36,8 @@ use kqlake_durable::{self as durable, Draft, Unsynced};
 
 /// Commits between two checkpoints of a log.
 pub(crate) const CHECKPOINT_EVERY: u64 = 20;
-/// Versions without a checkpoint after which it is put off no more.
-const MOST_WITHOUT: u64 = 3 * CHECKPOINT_EVERY;
+/// Versions without a checkpoint after which a commit that is due writes one though it leaves them to upkeep.
+pub(super) const MOST_WITHOUT: u64 = 3 * CHECKPOINT_EVERY;
 
 /// How long a log's files are kept, as tables have it that do not say it (`delta.logRetentionDuration`).
 const RETENTION_MILLIS: i64 = 30 * 24 * 60 * 60 * 1000;
@@ -252,7 +252,7 @@ impl Log {
             Err(Uncommitted::Io(error)) => return self.resolved(CommitError::Failed(error), next, attempt, dir).await,
         };
         let is_due = log.view.version % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1;
-        if !is_due || (self.puts_off && log.since_checkpoint(dir) < MOST_WITHOUT) {
+        if !is_due || (self.leaves_checkpoints && log.since_checkpoint(dir) < MOST_WITHOUT) {
             return Ok(log);
         }
         if let Err(error) = log.checkpoint(dir, now).await {
@@ -369,22 +369,29 @@ impl Log {
         }
     }
 
-    /// Writes a checkpoint of this version, at an instant in milliseconds since 1970.
+    /// Writes a checkpoint of this version, at an instant in milliseconds since 1970, unless a later one is there. Gives how many files
+    /// were removed since the one before, where that is known.
     ///
     /// # Errors
     /// It cannot be written; the log is whole without it.
-    pub(crate) async fn checkpoint(&self, dir: &Path, now: i64) -> Result<(), LakeError> {
+    pub(crate) async fn checkpoint(&self, dir: &Path, now: i64) -> Result<Option<usize>, LakeError> {
         let (view, folder) = (self.view.clone(), dir.to_owned());
         let write = move || match &view.source {
-            Source::Replay(known) if view.takes_plain_commits() => checkpoint::write(&folder, view.version, known, now),
+            // The name of the newest one would be set back.
+            Source::Replay(_) | Source::Library(..) if checkpoint::is_there_after(&folder, view.version) => Ok(None),
+            Source::Replay(known) if view.takes_plain_commits() => checkpoint::write(&folder, view.version, known, now).map(Some),
             _ => Err(NotWritten("the library reads this log".to_owned())),
         };
-        let Err(NotWritten(why)) = run_blocking(self.table, write).await? else { return Ok(()) };
+        let why = match run_blocking(self.table, write).await? {
+            Ok(removed) => return Ok(removed),
+            Err(NotWritten(why)) => why,
+        };
         tracing::debug!(table = self.table, why, "the library writes the checkpoint");
         let failed = |e| delta_error(self.table, dir, e);
         let mut table = DeltaTable::new(self.store.clone());
         table.load_version(self.view.version).await.map_err(failed)?;
-        deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(failed)
+        deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(failed)?;
+        Ok(None)
     }
 
     /// How many versions there are since the newest checkpoint, this one counted.
@@ -395,13 +402,13 @@ impl Log {
         }
     }
 
-    /// The same log, once this version has a checkpoint, at an instant in milliseconds since 1970.
+    /// The same log, once this version has a checkpoint, at an instant in milliseconds since 1970, with what [`Log::checkpoint`] gives.
     ///
     /// # Errors
     /// As for [`Log::checkpoint`].
-    pub(crate) async fn checkpointed(self, dir: &Path, now: i64) -> Result<Self, LakeError> {
-        self.checkpoint(dir, now).await?;
-        Ok(self.with_hint_of_its_own(dir))
+    pub(crate) async fn checkpointed(self, dir: &Path, now: i64) -> Result<(Self, Option<usize>), LakeError> {
+        let removed = self.checkpoint(dir, now).await?;
+        Ok((self.with_hint_of_its_own(dir), removed))
     }
 
     /// Files that the newest checkpoint names as removed, so many at most, with the milliseconds since 1970 when they were; the oldest
@@ -415,16 +422,16 @@ impl Log {
         Ok(run_blocking(self.table, read).await?.unwrap_or_default())
     }
 
-    /// Deletes some of the log's files that are not needed any more: commits and checkpoints before a checkpoint that is older than
+    /// Deletes some of the oldest of the log's files that are not needed any more: commits and checkpoints before a checkpoint that is older than
     /// the log is kept (30 days) at an instant in milliseconds since 1970.
     ///
     /// # Errors
     /// A thread ended before its work did, or a file cannot be deleted.
-    pub(crate) async fn expire(&self, dir: &Path, now: i64) -> Result<usize, LakeError> {
+    pub(crate) async fn delete_oldest_commits(&self, dir: &Path, now: i64) -> Result<usize, LakeError> {
         let (log, extent) = (dir.join(LOG), self.extent.clone());
         let before = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now - RETENTION_MILLIS).unwrap_or(0));
         let failed = |source| LakeError::Io { table: self.table, path: dir.to_owned(), source };
-        run_blocking(self.table, move || expire(&log, &extent, before)).await?.map_err(failed)
+        run_blocking(self.table, move || delete_oldest(&log, &extent, before)).await?.map_err(failed)
     }
 
     /// Deletes log files before the newest checkpoint that are older than the table's log retention (30 days) at an instant in
@@ -432,7 +439,7 @@ impl Log {
     ///
     /// # Errors
     /// The log cannot be listed or written.
-    pub(crate) async fn clean_log(&self, dir: &Path, now: i64) -> Result<usize, LakeError> {
+    pub(crate) async fn delete_old_commits(&self, dir: &Path, now: i64) -> Result<usize, LakeError> {
         deltalake::checkpoints::cleanup_expired_logs_for(self.view.version, self.store.as_ref(), now - RETENTION_MILLIS, None)
             .await
             .map_err(|e| delta_error(self.table, dir, e))

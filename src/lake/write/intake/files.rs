@@ -134,7 +134,7 @@ impl Intake {
             let old = dir.join(&written.file.path);
             let columns = layout.columns_by_tag(written.file.tags.get(TAG_LAYOUT).map(String::as_str));
             let columns = columns.unwrap_or_else(|| layout.all_columns());
-            match rewrite(layout, dir, &written.file.path, partition, &columns, &dead)? {
+            match rewrite(layout, dir, (&written.file.path, Some(written.rows)), partition, &columns, &dead)? {
                 Some((file, rows)) => {
                     written.file = file;
                     written.rows = rows;

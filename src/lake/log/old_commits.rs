@@ -20,7 +20,7 @@ const ENOUGH_VERSIONS: u64 = 32;
 ///
 /// # Errors
 /// A file cannot be deleted.
-pub(crate) fn expire(log: &Path, extent: &Extent, before: SystemTime) -> io::Result<usize> {
+pub(crate) fn delete_oldest(log: &Path, extent: &Extent, before: SystemTime) -> io::Result<usize> {
     let is_old = |name: String| fs::metadata(log.join(name)).and_then(|found| found.modified()).is_ok_and(|time| time < before);
     let is_safe = |checkpoint: &&u64| is_old(checkpoint_name(**checkpoint)) && is_old(commit_name(**checkpoint));
     // The first that is far enough to be worth it, or the last one before it.
@@ -71,13 +71,13 @@ mod tests {
             left
         };
         // Of checkpoint 19 the commit is old and no later checkpoint is.
-        assert_eq!(expire(dir.path(), &extent(0), now - Duration::from_secs(970)).unwrap(), 19);
+        assert_eq!(delete_oldest(dir.path(), &extent(0), now - Duration::from_secs(970)).unwrap(), 19);
         assert_eq!(left()[0], checkpoint_name(19));
         assert_eq!(left().len(), 104 - 19);
-        assert_eq!(expire(dir.path(), &extent(19), now - Duration::from_secs(970)).unwrap(), 0);
+        assert_eq!(delete_oldest(dir.path(), &extent(19), now - Duration::from_secs(970)).unwrap(), 0);
         // All is old: what comes before the last checkpoint goes, checkpoints as well, some versions at a time.
-        assert_eq!(expire(dir.path(), &extent(19), now).unwrap(), 40 + 2);
-        assert_eq!(expire(dir.path(), &extent(59), now).unwrap(), 20 + 1);
+        assert_eq!(delete_oldest(dir.path(), &extent(19), now).unwrap(), 40 + 2);
+        assert_eq!(delete_oldest(dir.path(), &extent(59), now).unwrap(), 20 + 1);
         assert_eq!(left()[0], checkpoint_name(79));
         assert_eq!(left()[1], commit_name(79));
         assert_eq!(left().len(), 22);
@@ -92,7 +92,7 @@ mod tests {
         let checkpoints: BTreeSet<u64> = (0..50).map(|n| n * 20 + 19).collect();
         checkpoints.iter().for_each(|version| fs::write(dir.path().join(checkpoint_name(*version)), "").unwrap());
         let later = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 35);
-        assert_eq!(expire(dir.path(), &Extent { checkpoints, ..Extent::default() }, later).unwrap(), 39 + 1);
+        assert_eq!(delete_oldest(dir.path(), &Extent { checkpoints, ..Extent::default() }, later).unwrap(), 39 + 1);
         assert!(!dir.path().join(commit_name(38)).exists() && dir.path().join(commit_name(39)).exists());
     }
 }
