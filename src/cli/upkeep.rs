@@ -106,7 +106,8 @@ pub(super) async fn export_query(
     write(&query.name, &answer, period, &[], export).await
 }
 
-/// Exports a table, one file a day, its rows in the order of time and key.
+/// Exports a table, one file a day, its rows in the order of time and key, with all that says what they are: another lake that imports
+/// them has the same records.
 ///
 /// All rows are of one version of the table. They are asked for and sorted in stretches of time that hold a bounded number of
 /// rows, so that memory does not grow with the table.
@@ -114,7 +115,7 @@ pub(super) async fn export_query(
 /// # Errors
 /// When the table cannot be read or a file not be written.
 pub(super) async fn export_table(def: &'static TableDef, engine: &Engine, export: &mut Export) -> Result<Exported> {
-    let engine = engine.clone().with_lake(engine.lake().holding(def).await?);
+    let engine = engine.clone().with_lake(engine.lake().holding(def).await?).with_record_columns();
     let mut order = vec![def.time];
     order.extend(def.key.iter().filter(|key| **key != def.time));
     let order: Vec<String> = order.iter().map(|column| format!("['{column}'] asc")).collect();

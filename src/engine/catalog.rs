@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use kqlake_durable::pipe;
 use kqlake_kql::catalog::{Catalog, PromotedColumn, TableSchema};
 use kqlake_kql::scans::{Parts, ScanCatalog, ScanTable};
-use kqlake_lake::tables::{self, TableDef};
+use kqlake_lake::tables::{self, ColumnDef, TableDef};
 use kqlake_lake::{Lake, LakeError, TableSnapshot};
 use kqlake_syntax::parser::parse;
 use kqlake_syntax::tables::{TableRef, find};
@@ -80,7 +80,12 @@ type Opening = JoinHandle<Result<Option<TableSnapshot>, LakeError>>;
 
 /// What KQL sees of a table definition.
 fn schema_of(def: &TableDef) -> TableSchema {
-    let columns = def.columns.iter().filter(|c| !c.hidden).map(|c| Column::new(c.name, c.ty)).collect();
+    with_columns(def, def.columns.iter().filter(|c| !c.hidden))
+}
+
+/// A table definition with some of its columns.
+fn with_columns<'c>(def: &TableDef, columns: impl Iterator<Item = &'c ColumnDef>) -> TableSchema {
+    let columns = columns.map(|c| Column::new(c.name, c.ty)).collect();
     let promoted = def
         .columns
         .iter()
@@ -92,9 +97,8 @@ fn schema_of(def: &TableDef) -> TableSchema {
     TableSchema { columns, promoted, view: None, rows_of: None }
 }
 
-/// What KQL sees of a table that holds more columns than its definition; `None` when it does not.
-fn extended(snapshot: &TableSnapshot) -> Option<TableSchema> {
-    let mut schema = schema_of(snapshot.def());
+/// What KQL sees of a table that holds more columns than a schema; `None` when it does not.
+fn extended(mut schema: TableSchema, snapshot: &TableSnapshot) -> Option<TableSchema> {
     let known = schema.columns.len();
     schema.columns.extend(snapshot.foreign().map(|field| Column::new(field.name(), field_type(field))));
     (schema.columns.len() > known).then_some(schema)
@@ -105,6 +109,7 @@ fn extended(snapshot: &TableSnapshot) -> Option<TableSchema> {
 pub struct LakeCatalog {
     lake: Lake,
     must_exist: bool,
+    record_columns: bool,
     pruning: bool,
     names: BTreeMap<String, Vec<String>>,
     opened: Mutex<HashMap<&'static str, Option<TableSnapshot>>>,
@@ -120,6 +125,7 @@ impl LakeCatalog {
         LakeCatalog {
             lake,
             must_exist: false,
+            record_columns: false,
             pruning: true,
             names: BTreeMap::new(),
             opened: Mutex::default(),
@@ -132,6 +138,12 @@ impl LakeCatalog {
     #[must_use]
     pub fn with_must_exist(self, must_exist: bool) -> LakeCatalog {
         LakeCatalog { must_exist, ..self }
+    }
+
+    /// The same, or one whose tables show their hidden columns as well, as far as they say what a row is.
+    #[must_use]
+    pub fn with_record_columns(self, record_columns: bool) -> LakeCatalog {
+        LakeCatalog { record_columns, ..self }
     }
 
     /// The same, or with tables that never hear of filters, so that nothing is skipped.
@@ -168,6 +180,11 @@ impl LakeCatalog {
                 ahead.entry(def.name).or_insert_with(|| runtime.spawn(async move { lake.snapshot(def).await }));
             }
         }));
+    }
+
+    /// What a query sees of a table's definition.
+    fn schema_of(&self, def: &TableDef) -> TableSchema {
+        if self.record_columns { with_columns(def, def.record_columns()) } else { schema_of(def) }
     }
 
     /// A table's newest version.
@@ -224,7 +241,8 @@ impl Catalog for LakeCatalog {
 
     fn table(&self, name: &str) -> Option<Arc<TableSchema>> {
         let extended = self.extended.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        extended.or_else(|| known_schema(name))
+        let of_record = || tables::find(name).filter(|_| self.record_columns).map(|def| Arc::new(self.schema_of(def)));
+        extended.or_else(of_record).or_else(|| known_schema(name))
     }
 
     fn maps(&self, kind: &str, name: &str) -> bool {
@@ -249,7 +267,7 @@ impl ScanCatalog for LakeCatalog {
                 return Err(DataFusionError::External(Box::new(Error::no_lake(self.lake.root()))));
             }
             let snapshot = self.snapshot(def).await.map_err(external)?;
-            if let Some(schema) = snapshot.as_ref().and_then(extended) {
+            if let Some(schema) = snapshot.as_ref().and_then(|snapshot| extended(self.schema_of(def), snapshot)) {
                 self.extended.lock().unwrap_or_else(PoisonError::into_inner).insert(def.name, Arc::new(schema));
             }
             opened.insert(def.name, snapshot);

@@ -70,6 +70,8 @@ pub struct EngineOptions {
     pub same_lake: BTreeMap<String, Vec<String>>,
     /// A query that reads a table is refused where there is no lake; else the table is empty.
     pub lake_must_exist: bool,
+    /// Tables show their hidden columns as well, as far as they say what a row is.
+    pub record_columns: bool,
 }
 
 impl Default for EngineOptions {
@@ -85,6 +87,7 @@ impl Default for EngineOptions {
             files: Vec::new(),
             same_lake: BTreeMap::new(),
             lake_must_exist: false,
+            record_columns: false,
         }
     }
 }
@@ -178,6 +181,12 @@ impl Engine {
         Engine { options: EngineOptions { lake_must_exist: true, ..self.options }, ..self }
     }
 
+    /// The same engine, whose tables show their hidden columns as well, as far as they say what a row is.
+    #[must_use]
+    pub fn with_record_columns(self) -> Engine {
+        Engine { options: EngineOptions { record_columns: true, ..self.options }, ..self }
+    }
+
     /// The same engine over another lake.
     #[must_use]
     pub fn with_lake(self, lake: Lake) -> Engine {
@@ -203,6 +212,7 @@ impl Engine {
         let deadline = Deadline::after(self.options.timeout)?;
         let catalog = LakeCatalog::new(self.lake.clone())
             .with_must_exist(self.options.lake_must_exist)
+            .with_record_columns(self.options.record_columns)
             .with_pruning(self.options.pruning)
             .with_names(self.options.same_lake.clone());
         catalog.open_ahead(text, &self.options.files);

@@ -9,7 +9,7 @@ use super::convert::DateOrder;
 use super::fields::{FieldMap, plain_name};
 use super::own_rows::LEDGER;
 use super::row::{Cell, Row, SourceValue};
-use kqlake_lake::tables::{IMPORT_ID, TableDef, all};
+use kqlake_lake::tables::{IMPORT_ID, IS_WHOLE, TAKEN_AT, TableDef, all};
 use kqlake_value::Type;
 use kqlake_value::json::checked::Members;
 
@@ -90,7 +90,12 @@ impl Exported {
         let fields = self.fields.entry(table.name).or_insert_with(|| FieldMap::new(table, &[]));
         let mut row: Row<'static> = Row::with_columns(table, fields.columns);
         for (name, value) in values {
-            let Some(column) = fields.column(name).filter(|column| table.columns[*column].name == name) else { continue };
+            // Columns of the lake's own that decide which rows of a record stay: without them a restored lake would have others.
+            let is_kept = [TAKEN_AT, IS_WHOLE].contains(&name) || table.tenant == Some(name);
+            let own = || table.index_of(name).filter(|_| is_kept);
+            let Some(column) = fields.column(name).filter(|column| table.columns[*column].name == name).or_else(own) else {
+                continue;
+            };
             let cell = if name == RAW { raw(value) } else { value.read(fields.ty(column), order) };
             row.cells[column] = cell
                 .ok_or_else(|| {
@@ -160,6 +165,26 @@ mod tests {
     }
 
     #[test]
+    fn a_row_has_what_decides_whether_it_stays() {
+        for (name, values) in [
+            (
+                "CallSessions",
+                &[("startDateTime", "2026-01-05T00:00:00Z"), ("callId", "c"), ("id", "s"), ("_isWhole", "true")][..],
+            ),
+            ("Users", &[("snapshotDate", "2026-01-05"), ("id", "u"), ("_takenAt", "2026-01-05T01:02:03.456789Z")]),
+            (
+                "TeamsUserActivityUserDetail",
+                &[("reportRefreshDate", "2026-01-05"), ("rowKey", "k"), ("_takenAt", "2026-01-06T01:02:03Z"), ("_tenantId", "t")],
+            ),
+        ] {
+            let table = kqlake_lake::tables::find(name).unwrap();
+            let fields = values.iter().map(|(name, value)| (*name, SourceValue::Field(value)));
+            let row = Exported::default().row(table, fields, DateOrder::Unknown).unwrap();
+            assert!(values.iter().all(|(column, _)| !row.get(column).is_null()), "{name}: {:?}", row.cells);
+        }
+    }
+
+    #[test]
     fn a_row_is_what_it_was() {
         let table = table_of(["CreationTime", "Id", "Raw"].into_iter(), "").unwrap().unwrap();
         let record = r#"{"Id":"a","RecordType":50}"#;
@@ -170,6 +195,9 @@ mod tests {
         let time = ("CreationTime", "2026-01-05T00:00:00.0000000Z");
         let found = row(&[time, ("Id", "a"), ("RecordType", "50"), ("Raw", record), ("Scope", ""), ("day", "5")]).unwrap();
         assert_eq!((found.get("RecordType"), found.get("Raw")), (&Cell::Int(50), &Cell::Json(record.into())));
+        // Which import landed it, and what follows from others, is nothing of the row.
+        let found = row(&[time, ("Id", "a"), ("_importId", "run"), ("event_month", "2026-01-01")]).unwrap();
+        assert!(found.cells.iter().filter(|cell| !cell.is_null()).count() == 2);
         assert!(row(&[time, ("Id", "")]).unwrap_err().contains("`Id`"));
         assert!(row(&[("Id", "a")]).unwrap_err().contains("`CreationTime`"));
         assert!(row(&[time, ("Id", "a"), ("RecordType", "fifty")]).unwrap_err().contains("`RecordType`"));

@@ -231,8 +231,12 @@ impl<'m> UnitMapper<'m> {
     fn mapped(&mut self, mapped: Result<Vec<Row<'_>>, String>, place: Place, text: &[u8]) -> Result<(), Stop> {
         match mapped.and_then(|rows| self.mappings.landable.check(rows, text.len())) {
             Ok(rows) => {
-                // Of a record that is left out in part no row says that all came.
-                let is_cut = rows.len() > 1 && rows.iter().any(|row| self.is_outside(row));
+                // Of a record that is left out in part no row says that all came; of a row that was written out of a lake nobody knows
+                // whether others of its record are.
+                let is_cut = match rows.len() {
+                    1 => self.facts.filter.since.is_some() || self.facts.filter.until.is_some(),
+                    _ => rows.iter().any(|row| self.is_outside(row)),
+                };
                 rows.into_iter().try_for_each(|mut row| {
                     if let Some(taken) = self.facts.taken.filter(|_| row.table.versions.contains(&TAKEN_AT)) {
                         row.set(TAKEN_AT, Cell::Time(taken));

@@ -159,6 +159,15 @@ impl TableDef {
         self.columns.iter().position(|c| c.name == column)
     }
 
+    /// The columns that say what a row is: those that are shown, and hidden ones that follow from no others. What has them all comes
+    /// back as the same row.
+    pub fn record_columns(&self) -> impl Iterator<Item = &ColumnDef> {
+        let derived = |column: &ColumnDef| {
+            column.promoted.is_some() || Some(column.name) == self.content || [EVENT_MONTH, CONTENT_OF_V1].contains(&column.name)
+        };
+        self.columns.iter().filter(move |column| !column.hidden || !derived(column))
+    }
+
     /// The table's Arrow schema in the order of [`TableDef::columns`]; every field says its KQL type.
     /// Only the time column and the partition column are never null.
     pub(crate) fn arrow_schema(&self) -> SchemaRef {
