@@ -12,9 +12,9 @@ use std::time::Duration;
 use super::{PURGE_DELAY, USUAL_DELAY, mi_option_set};
 
 /// Bytes of the process from which on freed memory is given back: an import may have 512 MB, and what is freed goes back with a delay.
-const MOST: usize = 432 << 20;
-/// Bytes below which nothing is given back any more.
-const LEAST: usize = 384 << 20;
+const MOST: usize = 448 << 20;
+/// Bytes below which nothing is given back any more: close to the other, since what goes back comes again page by page.
+const LEAST: usize = 424 << 20;
 /// Milliseconds until freed memory goes back while there is too much.
 const SHORT_DELAY: i64 = 10;
 /// How often the process's memory is looked at: an import takes a gigabyte in a second at most.
@@ -96,13 +96,17 @@ mod system {
     pub(super) fn ask_for_huge_pages() {
         // Larger than what stands beside small blocks in memory of its own.
         let block: Vec<u8> = Vec::with_capacity(4096);
-        let Some(arena) = std::fs::read_to_string("/proc/self/maps").ok().and_then(|maps| arena(&maps, block.as_ptr() as usize)) else {
+        let Some(arena) = std::fs::read_to_string("/proc/self/maps").ok().and_then(|maps| arena(&maps, block.as_ptr() as usize))
+        else {
             return;
         };
         if prctl(PR_SET_THP_DISABLE, 1, PR_THP_DISABLE_EXCEPT_ADVISED, 0, 0) != 0 {
             prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
         }
-        #[expect(unsafe_code, reason = "the advice changes nothing of what memory holds, and where there are no huge pages it is refused")]
+        #[expect(
+            unsafe_code,
+            reason = "the advice changes nothing of what memory holds, and where there are no huge pages it is refused"
+        )]
         // SAFETY: this advice may be given for any address.
         unsafe {
             madvise(arena.start as *mut c_void, arena.len(), MADV_HUGEPAGE);

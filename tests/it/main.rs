@@ -39,6 +39,7 @@ mod live_source;
 mod log_actions;
 mod newest;
 mod nightly;
+mod ordered;
 mod output_safety;
 mod positions;
 mod power_cut;

@@ -5,6 +5,7 @@ mod constants;
 mod filters;
 mod joined_names;
 mod ordered_distinct;
+mod ordered_scans;
 mod real_groups;
 mod statistics;
 mod wide_rows;
@@ -41,6 +42,7 @@ pub(super) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
         }
         _ => rule,
     }));
+    physical.push(Arc::new(ordered_scans::OrderedScans));
     physical.push(Arc::new(ordered_distinct::OrderedDistinct));
     physical.push(Arc::new(real_groups::RealGroups));
     physical.push(Arc::new(wide_rows::WideRows));
