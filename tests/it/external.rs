@@ -285,6 +285,12 @@ fn places_of_ip_addresses_come_from_the_configured_file() {
     }
     let constant = "print tostring(geo_info_from_ip_address('203.0.113.9').city)";
     assert!(run_in(dir.path(), &["query", constant]).exits(0).out.ends_with("\nOrt\n"));
+    // Nothing is said of an address where the file is damaged.
+    let mut damaged = locations([203, 0, 113, 0], 24, &place);
+    let country = damaged.windows(7).position(|bytes| bytes == b"country").expect("a key");
+    damaged[country - 1] = 0xff;
+    std::fs::write(dir.path().join("places.mmdb"), damaged).expect("a file");
+    run_in(dir.path(), &["query", query]).exits(3).says("places.mmdb");
     std::fs::write(dir.path().join("places.mmdb"), "x").expect("a file");
     run_in(dir.path(), &["query", query]).exits(2).says("`ip_locations` in kqlake.toml").says("places.mmdb");
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use maxminddb::{Reader, path as elements};
+use maxminddb::{MaxMindDbError, PathElement, Reader, path as elements};
 
 use crate::config::ExternalSettings as Settings;
 use kqlake_kql::external::{ExternalRefusal, IpLocation, IpLocations, Unavailable};
@@ -45,6 +45,20 @@ struct Places {
     reader: Reader<Vec<u8>>,
 }
 
+impl Places {
+    /// What the file says. It is none that it has no such addresses, or other values in these places; that the file is damaged is an
+    /// error.
+    fn known<T>(&self, found: Result<T, MaxMindDbError>) -> Result<Option<T>, String> {
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(err @ (MaxMindDbError::InvalidDatabase { .. } | MaxMindDbError::Io(_))) => {
+                Err(format!("cannot read {}: {err}", self.path.display()))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+}
+
 impl fmt::Debug for Places {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Places").field(&self.path).finish()
@@ -53,15 +67,15 @@ impl fmt::Debug for Places {
 
 impl IpLocations for Places {
     fn find(&self, address: IpAddr) -> Result<Option<IpLocation>, String> {
-        let Some(found) = self.reader.lookup(address).ok().filter(|found| found.has_data()) else { return Ok(None) };
-        let text = |path: &[maxminddb::PathElement<'_>]| found.decode_path::<String>(path).ok().flatten();
-        let number = |path: &[maxminddb::PathElement<'_>]| found.decode_path::<f64>(path).ok().flatten();
+        let Some(found) = self.known(self.reader.lookup(address))?.filter(|found| found.has_data()) else { return Ok(None) };
+        let text = |path: &[PathElement<'_>]| self.known(found.decode_path::<String>(path)).map(Option::flatten);
+        let number = |path: &[PathElement<'_>]| self.known(found.decode_path::<f64>(path)).map(Option::flatten);
         let place = IpLocation {
-            country: text(&elements!["country", "names", "en"]),
-            state: text(&elements!["subdivisions", 0, "names", "en"]),
-            city: text(&elements!["city", "names", "en"]),
-            latitude: number(&elements!["location", "latitude"]),
-            longitude: number(&elements!["location", "longitude"]),
+            country: text(&elements!["country", "names", "en"])?,
+            state: text(&elements!["subdivisions", 0, "names", "en"])?,
+            city: text(&elements!["city", "names", "en"])?,
+            latitude: number(&elements!["location", "latitude"])?,
+            longitude: number(&elements!["location", "longitude"])?,
         };
         Ok((place != IpLocation::default()).then_some(place))
     }
