@@ -46,8 +46,16 @@ pub(crate) enum HiddenRole {
     Key,
     /// A copy of an outer column, the same in all rows of a sub-query.
     Carried,
-    /// No column at all: the columns follow from rows that were not read, so any name may be one.
-    Open,
+    /// No column at all: the columns follow from rows that were not read or are not there, so any name may be one. In a query,
+    /// of which tables without rows (`binder::no_rows`); one that is named here is a column of all of them.
+    Open(Vec<usize>),
+}
+
+impl HiddenColumn {
+    /// False for the mark of a table of which more columns may be named.
+    pub(crate) fn is_column(&self) -> bool {
+        !matches!(self.role, HiddenRole::Open(_))
+    }
 }
 
 /// A tabular expression.
@@ -286,15 +294,17 @@ pub(crate) enum BoundKind {
     Element { call: Box<BoundExpr>, index: usize },
     /// One of the values that a function of several gives.
     Field { source: Arc<dyn RowFields>, args: Vec<BoundExpr>, index: usize },
-    /// A value that is known only when the query runs, where binding is all that is wanted.
+    /// A value that is known only when the query runs, where binding is all that is wanted, or one of no rows: null, or empty.
     Unknown,
+    /// The same of a type that is not known either: it passes for any.
+    Untyped,
 }
 
 /// Calls a function with every direct part of an expression: `$iter` is `iter` for parts to look at, `iter_mut` for parts to change.
 macro_rules! for_each_part {
     ($kind:expr, $f:ident, $iter:ident) => {
         match $kind {
-            BoundKind::Literal(_) | BoundKind::Column(_) | BoundKind::Unknown => {}
+            BoundKind::Literal(_) | BoundKind::Column(_) | BoundKind::Unknown | BoundKind::Untyped => {}
             BoundKind::Call { args, .. } | BoundKind::Field { args, .. } => args.$iter().for_each($f),
             BoundKind::Cast(e) | BoundKind::Negate(e) | BoundKind::Not(e) => $f(e),
             BoundKind::Path { base, steps } => {
@@ -400,7 +410,7 @@ impl BoundExpr {
     /// True if no column and nothing volatile or unknown is in it.
     pub(crate) fn is_constant(&self) -> bool {
         !self.any(&|e| match &e.kind {
-            BoundKind::Column(_) | BoundKind::Promoted { .. } | BoundKind::Unknown => true,
+            BoundKind::Column(_) | BoundKind::Promoted { .. } | BoundKind::Unknown | BoundKind::Untyped => true,
             BoundKind::Call { function, .. } => function.volatile,
             _ => false,
         })

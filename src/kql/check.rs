@@ -1,7 +1,8 @@
 //! What is wrong with a text, found without reading a row.
 //!
 //! A text is bound as Microsoft's language service binds it, which gives the columns that editors show; and it is planned as
-//! `query` plans it, over tables of the same columns that have no rows. What `query` would refuse is an error here.
+//! `query` plans it, over tables of the same columns that have no rows. What `query` would refuse is an error here, and nothing else
+//! is: what only the service takes for one is a warning.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use datafusion::error::DataFusionError;
 use crate::catalog::{Catalog, TableSchema};
 use crate::external::Nothing;
 use crate::language_service::{Bound, bind};
-use crate::plan::{PlanEnv, PlanError, Run, planned};
+use crate::plan::{PlanEnv, PlanError, Planned, Run, planned};
 use crate::scans::{ScanCatalog, ScanTable};
 use kqlake_syntax::ast::Span;
 use kqlake_syntax::diagnostics::{Diagnostic, Severity, code};
@@ -36,14 +37,14 @@ pub async fn check(text: &str, env: &PlanEnv<'_>) -> Bound {
             break found;
         }
     };
-    let is_wrong = |diagnostics: &[Diagnostic]| diagnostics.iter().any(|d| d.severity == Severity::Error);
-    if is_wrong(&found.bound.diagnostics) {
-        return found.bound;
-    }
+    let is_wrong = found.bound.diagnostics.iter().any(|d| d.severity == Severity::Error);
     let without_rows = WithoutRows(env.catalog);
     let env = PlanEnv { catalog: &without_rows, ..*env };
     let refused = match planned(text, &env, Run::WithoutRows).await {
+        Ok(Some(planned)) if is_wrong => return runs_all_the_same(found.bound, &planned),
         Ok(Some(_)) => return found.bound,
+        // What is wrong is said already.
+        Ok(None) | Err(_) if is_wrong => return found.bound,
         // Columns follow from rows: what the binder noted is all that is known.
         Ok(None) | Err(PlanError::Unavailable(_) | PlanError::Misconfigured(_)) => found.refused,
         Err(PlanError::Refused(diagnostics)) => diagnostics.into_iter().filter(|d| d.severity == Severity::Error).collect(),
@@ -57,6 +58,16 @@ pub async fn check(text: &str, env: &PlanEnv<'_>) -> Bound {
     found.bound.diagnostics.extend(refused);
     found.bound.diagnostics.sort_by_key(|d| d.span.start);
     found.bound
+}
+
+/// What is found of a text that Microsoft's language service takes for wrong, and that runs.
+fn runs_all_the_same(mut found: Bound, planned: &Planned) -> Bound {
+    for error in found.diagnostics.iter_mut().filter(|d| d.severity == Severity::Error) {
+        error.severity = Severity::Warning;
+        error.message = format!("this runs, though Microsoft's language service takes it for an error: {}", error.message);
+    }
+    let columns = planned.tables.last().map(|table| table.columns.clone());
+    Bound { columns: found.columns.or(columns), ..found }
 }
 
 /// Parses and binds a text without running anything or opening tables. What depends on rows stays unknown, and what keeps a query

@@ -14,16 +14,16 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt as _;
 
-use super::binder::{Binder, BoundQuery, FetchRequest, Gathered};
+use super::binder::{Binder, BoundQuery, FetchRequest, Gathered, NamedColumns};
 use super::bound::Rel;
 use super::catalog::Answers;
 use super::external::{External, ExternalAnswer, ExternalRefusal, ExternalRequest, IpLocation, IpLocations, Unavailable};
-use super::language_service;
 use super::lower::expr::evaluate;
 use super::lower::{LowerError, Lowering};
 use super::room::{MAX_CONSTANTS, with_room};
 use super::scans::{ScanCatalog, ScanTable};
 use kqlake_syntax::diagnostics::{Diagnostic, Severity};
+use kqlake_syntax::parser::Parsed;
 use kqlake_value::text_column::{MAX_TEXT, with_text_budget};
 use kqlake_value::{Column, Type, columns};
 
@@ -117,52 +117,30 @@ pub(crate) enum Run {
     WithoutRows,
 }
 
-/// Plans a query. None where its columns follow from rows that are not read.
+/// Plans a query. None where that takes what a check does not read.
 pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<Option<Planned>, PlanError> {
-    let parsed = kqlake_syntax::parser::parse(text);
-    if parsed.has_errors() {
-        return Err(PlanError::Refused(parsed.diagnostics));
+    let script = kqlake_syntax::parser::parse(text);
+    if script.has_errors() {
+        return Err(PlanError::Refused(script.diagnostics));
     }
-    let mut scans: HashMap<String, ScanTable> = HashMap::new();
-    let mut answers = Vec::new();
     let memory =
         MemoryConsumer::new("the rows that the query's columns follow from").register(&env.session.runtime_env().memory_pool);
-    let mut given = Gathered::new();
+    let mut planning = Planning {
+        env,
+        run,
+        script,
+        scans: HashMap::new(),
+        answers: Vec::new(),
+        given: Gathered::new(),
+        named: NamedColumns::default(),
+        memory,
+    };
     for _ in 0..MAX_ROUNDS {
-        let (round, made) = {
-            let complete = |table: &str, column: &str| scans.get(table).map_or(Answers::Nowhere, |scan| scan.answers(column));
-            let mut binder = Binder::new(env.catalog, evaluate, env.params, env.now_us, &complete, Some(&answers))
-                .with_external(env.external, Some(&given));
-            let bind = || with_text_budget(env.text_budget.min(MAX_CONSTANTS), || binder.bind(&parsed.script));
-            let (bound, made) = with_room(&memory, bind)?;
-            let missing: Vec<String> = binder.scanned.iter().filter(|t| !scans.contains_key(*t)).cloned().collect();
-            let mut diagnostics = parsed.diagnostics.clone();
-            diagnostics.append(&mut binder.diagnostics);
-            let mut wanted = binder.take_wanted();
-            if run == Run::WithoutRows {
-                wanted.retain(|request| env.external.permits(request).is_err() || *request == ExternalRequest::IpLocations);
-            }
-            let is_wrong = diagnostics.iter().any(|d| d.severity == Severity::Error);
-            let round = match (bound, binder.request.take()) {
-                // Nothing is asked for a text that is wrong.
-                _ if !wanted.is_empty() && !is_wrong => Round::Ask(wanted),
-                (_, Some(request)) => Round::Fetch(request, missing),
-                (Some(query), None) => Round::Lower { query, missing, diagnostics, left_out: binder.left_out },
-                (None, None) => Round::Refuse(missing, diagnostics),
-            };
-            (round, made)
-        };
-        let (request, query, missing) = match round {
+        let (round, made) = planning.bind()?;
+        match round {
             Round::Refuse(missing, mut diagnostics) => {
-                // What was not found may be a column that only the table at rest has: bind again knowing it. A table that
-                // cannot be read is no reason to withhold what is wrong with the text.
-                let known = scans.len();
-                for table in missing {
-                    if let Ok(scan) = env.catalog.scan(&table).await {
-                        scans.insert(table, scan);
-                    }
-                }
-                if scans.len() > known {
+                // What was not found may be a column that only the table at rest has: bind again knowing it.
+                if planning.open_readable(missing).await {
                     continue;
                 }
                 if diagnostics.iter().all(|d| d.severity == Severity::Warning) && run == Run::WithoutRows {
@@ -171,59 +149,130 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
                 diagnostics.sort_by_key(|d| (d.severity == Severity::Warning, d.span.start));
                 return Err(PlanError::Refused(diagnostics));
             }
-            Round::Ask(wanted) => {
-                for request in wanted {
-                    let answer = match env.external.permits(&request) {
-                        Ok(()) if run == Run::WithoutRows => Ok(ExternalAnswer::IpLocations(Arc::new(Unknown))),
-                        Err(refusal) if run == Run::WithoutRows => Err(Unavailable::Refused(refusal)),
-                        _ => env.external.give(&request).await,
-                    };
-                    let answer = match answer {
-                        Ok(answer) => Ok(answer),
-                        Err(Unavailable::Refused(refusal)) => Err(refusal),
-                        Err(Unavailable::Failed(why)) => return Err(PlanError::Unavailable(why)),
-                        Err(Unavailable::Misconfigured(refusal)) => return Err(PlanError::Misconfigured(refusal)),
-                    };
-                    given.insert(request, answer);
-                }
-                continue;
-            }
-            Round::Fetch(request, missing) => (Some(request), None, missing),
-            Round::Lower { query, missing, diagnostics, left_out } => (None, Some((query, diagnostics, left_out)), missing),
-        };
-        if !missing.is_empty() {
+            Round::Ask(wanted) => planning.ask(wanted).await?,
             // What is promoted in a table is known only once it is open: bind again with that knowledge.
-            for table in missing {
-                let scan = env.catalog.scan(&table).await?;
-                scans.insert(table, scan);
-            }
-            continue;
+            Round::Fetch(_, missing) | Round::Lower { missing, .. } if !missing.is_empty() => planning.open(missing).await?,
+            Round::Fetch(request, _) => planning.fetch(&request).await?,
+            Round::Lower { query, diagnostics, .. } => return planning.lowered(query, diagnostics, made).map(Some),
         }
-        let lowering = Lowering::new(&scans, run == Run::Whole);
-        if let Some(request) = request {
-            if request.gives_columns && run == Run::WithoutRows {
-                return Ok(None);
+    }
+    Err(PlanError::Execution(DataFusionError::Execution(format!("the query needs more than {MAX_ROUNDS} queries inside of it"))))
+}
+
+/// A query while it is planned: what has been gathered for binding it.
+struct Planning<'p, 'e> {
+    env: &'p PlanEnv<'e>,
+    run: Run,
+    script: Parsed,
+    /// The tables that are open.
+    scans: HashMap<String, ScanTable>,
+    /// The rows that binding has asked for, in order.
+    answers: Vec<Vec<RecordBatch>>,
+    /// What is read beside tables.
+    given: Gathered,
+    /// What the text says of tables whose columns follow from rows that are not there.
+    named: NamedColumns,
+    /// The memory of the answers.
+    memory: MemoryReservation,
+}
+
+impl Planning<'_, '_> {
+    /// Binds the text, with the memory of what that makes; again as long as the text says more of its tables without rows.
+    fn bind(&mut self) -> Result<(Round, MemoryReservation), PlanError> {
+        loop {
+            let bound = self.bind_once()?;
+            if !self.named.settle() {
+                return Ok(bound);
             }
-            answers.push(fetch(&lowering, &request, env, &memory).await?);
-            continue;
         }
-        let Some((query, diagnostics, left_out)) = query else { continue };
-        if left_out {
-            // What is found when an operator is lowered, is found in those that are not, as `check` does.
-            let refused = language_service::bind(text, env.catalog, env.external, env.params, env.now_us).refused;
-            if !refused.is_empty() {
-                return Err(PlanError::Refused(refused));
+    }
+
+    fn bind_once(&mut self) -> Result<(Round, MemoryReservation), PlanError> {
+        let (env, scans, script) = (self.env, &self.scans, &self.script);
+        let complete = |table: &str, column: &str| scans.get(table).map_or(Answers::Nowhere, |scan| scan.answers(column));
+        let mut binder = Binder::new(env.catalog, evaluate, env.params, env.now_us, &complete, Some(&self.answers))
+            .with_external(env.external, Some(&self.given))
+            .with_named(std::mem::take(&mut self.named))
+            .without_rows(self.run == Run::WithoutRows);
+        let bind = || with_text_budget(env.text_budget.min(MAX_CONSTANTS), || binder.bind(&script.script));
+        let (bound, made) = with_room(&self.memory, bind)?;
+        self.named = binder.take_named();
+        let missing: Vec<String> = binder.scanned.iter().filter(|t| !scans.contains_key(*t)).cloned().collect();
+        let mut diagnostics = script.diagnostics.clone();
+        diagnostics.append(&mut binder.diagnostics);
+        let mut wanted = binder.take_wanted();
+        if self.run == Run::WithoutRows {
+            wanted.retain(|request| env.external.permits(request).is_err() || *request == ExternalRequest::IpLocations);
+        }
+        let is_wrong = diagnostics.iter().any(|d| d.severity == Severity::Error);
+        let round = match (bound, binder.request.take()) {
+            // Nothing is asked for a text that is wrong.
+            _ if !wanted.is_empty() && !is_wrong => Round::Ask(wanted),
+            (_, Some(request)) => Round::Fetch(request, missing),
+            (Some(query), None) => Round::Lower { query, missing, diagnostics },
+            (None, None) => Round::Refuse(missing, diagnostics),
+        };
+        Ok((round, made))
+    }
+
+    /// Opens tables of a text that is wrong. One that cannot be read is no reason to withhold what is wrong with the text. Whether
+    /// there is more to know.
+    async fn open_readable(&mut self, tables: Vec<String>) -> bool {
+        let known = self.scans.len();
+        for table in tables {
+            if let Ok(scan) = self.env.catalog.scan(&table).await {
+                self.scans.insert(table, scan);
             }
         }
+        self.scans.len() > known
+    }
+
+    async fn open(&mut self, tables: Vec<String>) -> Result<(), PlanError> {
+        for table in tables {
+            let scan = self.env.catalog.scan(&table).await?;
+            self.scans.insert(table, scan);
+        }
+        Ok(())
+    }
+
+    /// Gets what is read beside tables.
+    async fn ask(&mut self, wanted: Vec<ExternalRequest>) -> Result<(), PlanError> {
+        let (external, run) = (self.env.external, self.run);
+        for request in wanted {
+            let answer = match external.permits(&request) {
+                Ok(()) if run == Run::WithoutRows => Ok(ExternalAnswer::IpLocations(Arc::new(Unknown))),
+                Err(refusal) if run == Run::WithoutRows => Err(Unavailable::Refused(refusal)),
+                _ => external.give(&request).await,
+            };
+            let answer = match answer {
+                Ok(answer) => Ok(answer),
+                Err(Unavailable::Refused(refusal)) => Err(refusal),
+                Err(Unavailable::Failed(why)) => return Err(PlanError::Unavailable(why)),
+                Err(Unavailable::Misconfigured(refusal)) => return Err(PlanError::Misconfigured(refusal)),
+            };
+            self.given.insert(request, answer);
+        }
+        Ok(())
+    }
+
+    /// Gets the rows that binding asks for.
+    async fn fetch(&mut self, request: &FetchRequest) -> Result<(), PlanError> {
+        let lowering = Lowering::new(&self.scans, self.run == Run::Whole);
+        self.answers.push(fetch(&lowering, request, self.env, &self.memory).await?);
+        Ok(())
+    }
+
+    /// The plans of the query's tables.
+    fn lowered(self, query: BoundQuery, warnings: Vec<Diagnostic>, made: MemoryReservation) -> Result<Planned, PlanError> {
+        let lowering = Lowering::new(&self.scans, self.run == Run::Whole);
         let mut tables = Vec::with_capacity(query.tables.len());
         for (name, rel) in &query.tables {
-            let plan = with_text_budget(env.text_budget, || lowering.query(rel)).map_err(refuse)?;
+            let plan = with_text_budget(self.env.text_budget, || lowering.query(rel)).map_err(refuse)?;
             tables.push(PlannedTable { name: name.clone(), columns: Binder::columns_of(rel), plan });
         }
         let render = query.render.map(|(kind, properties)| Render { kind, properties });
-        return Ok(Some(Planned { tables, render, warnings: diagnostics, memory: vec![memory, made] }));
+        Ok(Planned { tables, render, warnings, memory: vec![self.memory, made] })
     }
-    Err(PlanError::Execution(DataFusionError::Execution(format!("the query needs more than {MAX_ROUNDS} queries inside of it"))))
 }
 
 /// How a round of binding ended, with the tables that it read and that are not open yet.
@@ -233,13 +282,7 @@ enum Round {
     /// The rows of a request are needed first.
     Fetch(FetchRequest, Vec<String>),
     /// The query is bound.
-    Lower {
-        query: BoundQuery,
-        missing: Vec<String>,
-        diagnostics: Vec<Diagnostic>,
-        /// Operators without rows are no part of it.
-        left_out: bool,
-    },
+    Lower { query: BoundQuery, missing: Vec<String>, diagnostics: Vec<Diagnostic> },
     /// The text is wrong.
     Refuse(Vec<String>, Vec<Diagnostic>),
 }

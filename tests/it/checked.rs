@@ -30,6 +30,14 @@ const TEXTS: &[(&str, Option<(u64, u64)>)] = &[
         None,
     ),
     ("traces | where message in ((traces | project message)) | evaluate pivot(appName)", None),
+    // What Microsoft's language service takes for wrong, and its engine does not.
+    ("datatable(t:datetime)[datetime(2020-01-01)] | extend startofday(t), format_datetime(t, 'yyyy') | project t, t1", None),
+    ("datatable(x:long, Column1:string)[5, 'a'] | summarize count() by x + 1, Column1 | where Column1 has 'a'", None),
+    ("union (print a=1, a_long='z'), (print a='x') | extend q = strlen(a_long)", None),
+    ("print x = jaccard_index(dynamic([1]), dynamic([1])) | where x > 0.5 | summarize max(x)", None),
+    ("traces | getschema | join kind=inner (print ColumnOrdinal=int(0)) on ColumnOrdinal", None),
+    ("datatable(a:long, b:bool)[1, true, 2, false] | evaluate rows_near(b, 1) | where b", None),
+    ("traces | partition by appName (getschema)", Some((1, 32))),
     ("range x from 1 to 100000000000 step 1 | as r | where x == toscalar(r | summarize max(x)) | take 1", None),
 ];
 

@@ -38,6 +38,7 @@ mod live_more;
 mod live_source;
 mod log_actions;
 mod newest;
+mod no_rows;
 mod nightly;
 mod ordered;
 mod output_safety;

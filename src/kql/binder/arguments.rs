@@ -25,6 +25,7 @@ impl Binder<'_> {
                     .suggest(format!("{name}({signature}{})", if variadic { ", …" } else { "" })),
             );
         }
+        let is_untyped = args.iter().any(|a| self.is_untyped(a));
         let mut fitted = Vec::with_capacity(args.len());
         for (i, arg) in args.into_iter().enumerate() {
             let Some(param) = params.get(i).or(params.last()) else { continue };
@@ -40,10 +41,13 @@ impl Binder<'_> {
         let mut common = None;
         if !same.is_empty() {
             let values: Vec<BoundExpr> = same.iter().map(|i| fitted[*i].clone()).collect();
-            let (values, ty) = if fitted.iter().any(|a| self.is_untyped(a)) {
-                (values, Type::Dynamic)
-            } else {
-                self.common(values, name, span)?
+            let (values, ty) = match self.common_of_known(values.clone(), name, span)? {
+                Some(common) => common,
+                None if self.checking => (values, Type::Dynamic),
+                None => (
+                    values.into_iter().map(|v| BoundExpr { kind: BoundKind::Untyped, ty: Type::Dynamic, ..v }).collect(),
+                    Type::Dynamic,
+                ),
             };
             for (i, value) in same.iter().zip(values) {
                 fitted[*i] = value;
@@ -60,7 +64,7 @@ impl Binder<'_> {
             Returns::Same => common.or(fitted.first().map(|a| a.ty)).unwrap_or(Type::Dynamic),
             Returns::With(f) => match f(&infos) {
                 Ok(ty) => ty,
-                Err(_) if fitted.iter().any(|a| self.is_untyped(a)) => Type::Dynamic,
+                Err(_) if is_untyped => self.type_of_some(f, &mut fitted, infos),
                 // Microsoft's language service lets a dynamic pass for anything.
                 Err(message) if self.checking && infos.iter().any(|i| i.ty == Type::Dynamic) => {
                     self.not_run(Diagnostic::error(code::TYPE, span, format!("{name}: {message}")))?;
@@ -73,12 +77,67 @@ impl Binder<'_> {
         Ok((fitted, ty))
     }
 
+    /// What a function gives of arguments some of which had no type and were taken for another than it wants: they are taken for
+    /// what it does with the others.
+    fn type_of_some(
+        &mut self,
+        returns: fn(&[ArgInfo]) -> Result<Type, String>,
+        fitted: &mut [BoundExpr],
+        infos: Vec<ArgInfo>,
+    ) -> Type {
+        for ty in [Type::DateTime, Type::TimeSpan, Type::Long, Type::Real, Type::String] {
+            let mut tried = infos.clone();
+            for (info, arg) in tried.iter_mut().zip(&*fitted) {
+                if matches!(arg.kind, BoundKind::Unknown | BoundKind::Untyped) || self.is_untyped(arg) {
+                    info.ty = ty;
+                }
+            }
+            if let (Ok(result), false) = (returns(&tried), self.checking) {
+                for (arg, info) in fitted.iter_mut().zip(tried) {
+                    if arg.ty != info.ty {
+                        *arg = BoundExpr::new(BoundKind::Unknown, info.ty, arg.span);
+                    }
+                }
+                return result;
+            }
+        }
+        Type::Dynamic
+    }
+
+    /// An argument of unknown type as one of those that a parameter takes.
+    fn fit_untyped(&mut self, kind: ArgType, arg: BoundExpr) -> BoundExpr {
+        use Type as T;
+        let known = arg.ty;
+        let wanted = match kind {
+            ArgType::Any | ArgType::Same => return arg,
+            ArgType::StringOrDynamic if matches!(known, T::String | T::Dynamic) => return arg,
+            ArgType::String | ArgType::StringOrDynamic | ArgType::TypeLiteral => T::String,
+            ArgType::Bool => T::Bool,
+            ArgType::Integer if known.is_integer() => known,
+            ArgType::Number | ArgType::NumberOrDynamic if known.is_numeric() => known,
+            ArgType::Summable if known.is_summable() => known,
+            ArgType::Integer | ArgType::Number | ArgType::NumberOrDynamic | ArgType::Summable => T::Long,
+            ArgType::Orderable if known != T::Guid => return arg,
+            ArgType::Orderable => T::String,
+            ArgType::DateTimeOrTimeSpan if known == T::TimeSpan => known,
+            ArgType::DateTime | ArgType::DateTimeOrTimeSpan => T::DateTime,
+            ArgType::TimeSpan => T::TimeSpan,
+            ArgType::Dynamic => T::Dynamic,
+            ArgType::Guid => T::Guid,
+            ArgType::OneOf(types) if types.contains(&known) => return arg,
+            // A key is most often a text.
+            ArgType::OneOf(types) if types.contains(&T::String) => T::String,
+            ArgType::OneOf(types) => types.first().copied().unwrap_or(known),
+        };
+        self.as_wanted(arg, wanted)
+    }
+
     /// One argument for one parameter.
     pub(super) fn fit(&mut self, function: &str, param: &Param, arg: BoundExpr) -> Bind<BoundExpr> {
         use Type as T;
         let ty = arg.ty;
         if self.is_untyped(&arg) {
-            return Ok(arg);
+            return Ok(if self.checking { arg } else { self.fit_untyped(param.kind, arg) });
         }
         let wanted = match param.kind {
             ArgType::Any | ArgType::Same => return Ok(arg),

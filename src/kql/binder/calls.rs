@@ -40,8 +40,13 @@ impl Binder<'_> {
     /// Notes an aggregate; what is left in the expression is its column.
     pub(super) fn add_aggregate(&mut self, aggregate: BoundAggregate, ctx: &mut ExprContext<'_>, span: Span) -> BoundExpr {
         let (id, ty) = (self.id(), aggregate.ty);
-        if !matches!(aggregate.function.returns, Returns::Type(_)) && aggregate.args.iter().any(|a| self.is_untyped(a)) {
-            self.untyped.insert(id);
+        // An extreme, or a value of one row, is what the argument is: that of the row comes last.
+        if !matches!(aggregate.function.returns, Returns::Type(_)) {
+            match aggregate.args.last() {
+                Some(argument) if self.is_untyped(argument) => self.propagate_type(id, argument),
+                _ if aggregate.args.iter().any(|a| self.is_untyped(a)) => self.untyped.insert(id),
+                _ => {}
+            }
         }
         if let Some(aggregates) = &mut ctx.aggregates {
             aggregates.push((id, aggregate));
@@ -95,10 +100,7 @@ impl Binder<'_> {
         let values = vec![self.scalar(&args[1].expr, ctx), self.scalar(&args[2].expr, ctx)];
         let condition = self.condition(condition?, "iff", false)?;
         let values = values.into_iter().collect::<Bind<Vec<_>>>()?;
-        if values.iter().any(|v| self.is_untyped(v)) {
-            return Ok(self.untyped_value(span));
-        }
-        let (mut values, ty) = self.common(values, "iff", span)?;
+        let Some((mut values, ty)) = self.common_of_known(values, "iff", span)? else { return Ok(self.untyped_value(span)) };
         let (Some(otherwise), Some(value)) = (values.pop(), values.pop()) else { return Err(super::BindError::Reported) };
         Ok(BoundExpr::new(BoundKind::Case { branches: vec![(condition, value)], otherwise: Box::new(otherwise) }, ty, span))
     }
@@ -117,13 +119,43 @@ impl Binder<'_> {
                 values.push(e);
             }
         }
-        if values.iter().any(|v| self.is_untyped(v)) {
-            return Ok(self.untyped_value(span));
-        }
-        let (mut values, ty) = self.common(values, "case", span)?;
+        let Some((mut values, ty)) = self.common_of_known(values, "case", span)? else { return Ok(self.untyped_value(span)) };
         let Some(otherwise) = values.pop() else { return Err(super::BindError::Reported) };
         let branches = conditions.into_iter().zip(values).collect();
         Ok(BoundExpr::new(BoundKind::Case { branches, otherwise: Box::new(otherwise) }, ty, span))
+    }
+
+    /// The same of values some of which may be of unknown type: these take the type of the others. None where it is not known.
+    pub(super) fn common_of_known(
+        &mut self,
+        values: Vec<BoundExpr>,
+        what: &str,
+        span: Span,
+    ) -> Bind<Option<(Vec<BoundExpr>, Type)>> {
+        let (untyped, typed): (Vec<_>, Vec<_>) = values.iter().cloned().partition(|v| self.is_untyped(v));
+        match untyped.first() {
+            None => {}
+            Some(_) if self.checking => return Ok(None),
+            // All of them are known to be of one type.
+            Some(first) if typed.is_empty() => {
+                let ty = first.ty;
+                return Ok((ty != Type::Dynamic && untyped.iter().all(|v| v.ty == ty)).then_some((values, ty)));
+            }
+            Some(_) => {}
+        }
+        let (_, ty) = self.common(typed, what, span)?;
+        let of_type = |b: &mut Self, v: BoundExpr| {
+            // A number may be one of several types; the others say which.
+            if b.is_untyped(&v) {
+                Ok(b.as_wanted(v, ty))
+            } else if ty == Type::Dynamic {
+                b.to_dynamic(v)
+            } else {
+                b.coerce(v, ty)
+            }
+        };
+        let values = values.into_iter().map(|v| of_type(self, v)).collect::<Bind<Vec<_>>>()?;
+        Ok(Some((values, ty)))
     }
 
     /// Brings values to one type: the widest number; a dynamic becomes what the others are.
@@ -153,10 +185,9 @@ impl Binder<'_> {
     fn coalesce(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("coalesce", args, 2..=64, span)?;
         let values = args.iter().map(|a| self.scalar(&a.expr, ctx)).collect::<Bind<Vec<_>>>()?;
-        if values.iter().any(|v| self.is_untyped(v)) {
+        let Some((mut values, ty)) = self.common_of_known(values, "coalesce", span)? else {
             return Ok(self.untyped_value(span));
-        }
-        let (mut values, ty) = self.common(values, "coalesce", span)?;
+        };
         if values.iter().any(BoundExpr::is_volatile) {
             let Some(function) = Registry::get().scalar("__coalesce") else { return self.unsupported(span, "coalesce") };
             return Ok(BoundExpr::new(BoundKind::Call { function, args: values }, ty, span));
@@ -193,6 +224,7 @@ impl Binder<'_> {
     fn ago(&mut self, args: &[Arg], ctx: &mut ExprContext<'_>, span: Span) -> Bind<BoundExpr> {
         self.arity("ago", args, 1..=1, span)?;
         let offset = self.scalar(&args[0].expr, ctx)?;
+        let offset = self.as_wanted(offset, Type::TimeSpan);
         if offset.ty != Type::TimeSpan {
             return self.report(
                 Diagnostic::error(code::TYPE, offset.span, format!("ago takes a timespan, not {}", offset.ty))
@@ -236,7 +268,7 @@ impl Binder<'_> {
             // A scalar is answered once as well: it sees no row.
             let nothing = RowInfo::default();
             let e = self.scalar(inner, &mut ExprContext::new(&nothing, &ctx.scope))?;
-            if e.is_constant() || e.any(&|e| matches!(e.kind, BoundKind::Column(_) | BoundKind::Unknown)) {
+            if e.is_constant() || e.any(&|e| matches!(e.kind, BoundKind::Column(_) | BoundKind::Unknown | BoundKind::Untyped)) {
                 return Ok(e);
             }
             // What differs from call to call (a random number, a new guid) is the same in all rows and all uses.
@@ -255,6 +287,10 @@ impl Binder<'_> {
             }
         };
         let Some(first) = rel.columns.first().cloned() else {
+            if Self::is_open(&rel) {
+                // Its columns follow from rows that are not there.
+                return Ok(self.untyped_value(span));
+            }
             return self.error(code::TYPE, span, "toscalar of a table without columns");
         };
         self.answers_one_sub_query(&rel, span)?;
@@ -375,6 +411,7 @@ impl Binder<'_> {
             let wrong = Diagnostic::error(code::TYPE, column.expr.span, format!("{} takes a column", name.text));
             return self.report(wrong.suggest("extend the value as a column before it"));
         }
+        let untyped = bound.first().filter(|e| self.is_untyped(e)).cloned();
         let (args, ty) = self.fit_args(function.signature(), bound, span)?;
         if ctx.windows.is_none() {
             let message = format!("{} needs rows in an order", name.text);
@@ -389,6 +426,9 @@ impl Binder<'_> {
         let id = self.id();
         if let Some(windows) = &mut ctx.windows {
             windows.push((id, BoundWindow { name: function.name, function: computed, args, ty, partition }));
+        }
+        if let (Returns::Arg(0), Some(untyped)) = (function.returns, &untyped) {
+            self.propagate_type(id, untyped);
         }
         Ok(BoundExpr::new(BoundKind::Column(id), ty, span))
     }
@@ -428,18 +468,20 @@ impl Binder<'_> {
 
     /// A registry function over bound arguments.
     pub(super) fn function_of(&mut self, function: &'static ScalarFn, args: Vec<BoundExpr>, span: Span) -> Bind<BoundExpr> {
+        let is_untyped = args.iter().any(|a| self.is_untyped(a));
         let (args, ty) = self.fit_args(function.signature(), args, span)?;
         let infos = |args: &[BoundExpr]| -> Vec<ArgInfo> {
             args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect()
         };
         let shown = |args: &[BoundExpr]| function.shown.and_then(|shown| shown(&infos(args)));
         if matches!(function.returns, Returns::Arg(_) | Returns::Same | Returns::With(_))
-            && args.iter().any(|a| self.is_untyped(a))
-            && shown(&args).is_none()
+            && is_untyped
+            && if self.checking { shown(&args).is_none() } else { ty == Type::Dynamic }
         {
             return Ok(self.untyped_value(span));
         }
-        let is_known = |a: &BoundExpr| !self.is_untyped(a) && !a.any(&|part| matches!(part.kind, BoundKind::Unknown));
+        let is_known =
+            |a: &BoundExpr| !self.is_untyped(a) && !a.any(&|part| matches!(part.kind, BoundKind::Unknown | BoundKind::Untyped));
         if self.checking && args.iter().all(is_known) {
             // What is wrong with the constants is otherwise found when the call is lowered.
             let made = match function.imp {
@@ -493,7 +535,7 @@ impl Binder<'_> {
         let args = std::mem::take(bound);
         let (args, ty) = self.fit_args(function.signature(), args, span)?;
         if let AggregateImpl::Rows(make) = function.imp
-            && !args.iter().any(|a| a.any(&|part| matches!(part.kind, BoundKind::Unknown)))
+            && !args.iter().any(|a| a.any(&|part| matches!(part.kind, BoundKind::Unknown | BoundKind::Untyped)))
         {
             // What is wrong with the constants is known before there are rows.
             let infos: Vec<ArgInfo> = args.iter().map(|a| ArgInfo { ty: a.ty, constant: a.as_literal().cloned() }).collect();

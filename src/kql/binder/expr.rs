@@ -168,8 +168,10 @@ impl Binder<'_> {
         if let Some((Binding::Function(_), _)) = &found {
             return self.call(name, &[], ctx, name.span);
         }
-        if found.is_none() && ctx.row.hidden.iter().any(|h| matches!(h.role, HiddenRole::Open)) {
-            return Ok(self.infer(name));
+        if found.is_none()
+            && let Some(column) = self.infer(name, &ctx.row.hidden)
+        {
+            return Ok(column);
         }
         let mut candidates: Vec<String> = ctx.row.columns.iter().map(|c| c.name.clone()).collect();
         candidates.extend(ctx.scope.names());
@@ -205,7 +207,7 @@ impl Binder<'_> {
 
     /// True for a column of the row that calls a query which is answered once.
     fn is_outside(&self, part: &BoundExpr) -> bool {
-        matches!(part.kind, BoundKind::Column(id) if id <= self.outside && !self.untyped.contains(&id))
+        matches!(part.kind, BoundKind::Column(id) if id <= self.outside && !self.untyped.contains(id))
     }
 
     /// `base.field`
@@ -217,14 +219,14 @@ impl Binder<'_> {
             let Some(row) = row else {
                 return self.error(code::UNKNOWN, side.span, format!("'{}' stands outside of a join's condition", side.text));
             };
-            return match self.named_column(&row.columns, &field.text) {
-                Some(column) => Ok(BoundExpr::column(column, span)),
-                None if row.is_open() => Ok(self.infer(field)),
-                None => {
-                    let names: Vec<String> = row.columns.iter().map(|c| c.name.clone()).collect();
-                    self.unknown("column", field, names)
-                }
-            };
+            if let Some(column) = self.named_column(&row.columns, &field.text) {
+                return Ok(BoundExpr::column(column, span));
+            }
+            if let Some(column) = self.infer(field, &row.hidden) {
+                return Ok(column);
+            }
+            let names: Vec<String> = row.columns.iter().map(|c| c.name.clone()).collect();
+            return self.unknown("column", field, names);
         }
         let base = self.scalar(base, ctx)?;
         self.step(base, BoundPathStep::Key(field.text.clone()), ctx.row, field.span, span)
@@ -316,7 +318,7 @@ impl Binder<'_> {
     pub(crate) fn condition(&mut self, e: BoundExpr, what: &str, part: bool) -> Bind<BoundExpr> {
         match e.ty {
             Type::Bool => Ok(e),
-            _ if self.is_untyped(&e) => Ok(BoundExpr::new(BoundKind::Unknown, Type::Bool, e.span)),
+            _ if self.is_untyped(&e) => Ok(self.as_wanted(e, Type::Bool)),
             Type::Dynamic if part => self.convert(e, "tobool", Type::Bool),
             other => {
                 let mut diagnostic = Diagnostic::error(code::TYPE, e.span, format!("{what} takes a bool, not {other}"));
@@ -342,6 +344,9 @@ impl Binder<'_> {
 
     /// Widens to a type that the value's type converts to without loss; other types are converted as the `to…` functions do.
     pub(crate) fn coerce(&mut self, e: BoundExpr, ty: Type) -> Bind<BoundExpr> {
+        if self.is_untyped(&e) {
+            return Ok(self.as_wanted(e, ty));
+        }
         if e.ty == ty {
             return Ok(e);
         }
@@ -403,7 +408,7 @@ impl Binder<'_> {
 
     /// The value of an expression that must be known before the query runs; `None` while binding without data.
     pub(crate) fn constant(&mut self, e: &BoundExpr, what: &str) -> Bind<Option<Value>> {
-        if e.any(&|part| matches!(part.kind, BoundKind::Unknown)) {
+        if e.any(&|part| matches!(part.kind, BoundKind::Unknown | BoundKind::Untyped)) {
             return Ok(None);
         }
         match (self.fold)(e) {
@@ -415,7 +420,7 @@ impl Binder<'_> {
 
     /// Refuses a value that must be known before the query runs and is not; one that is unknown only while checking is accepted.
     pub(crate) fn require_constant(&mut self, e: &BoundExpr, what: &str) -> Bind<()> {
-        if e.any(&|part| matches!(part.kind, BoundKind::Unknown)) {
+        if e.any(&|part| matches!(part.kind, BoundKind::Unknown | BoundKind::Untyped)) {
             return Ok(());
         }
         match (self.fold)(e) {

@@ -56,6 +56,7 @@ impl<'a> Binder<'a> {
             Some(Ok(given)) => Ok(Some(given.clone())),
             Some(Err(refusal)) => self.report(refused(refusal)),
             None => {
+                self.lacks_rows = true;
                 if !self.external.wanted.contains(&request) {
                     self.external.wanted.push(request);
                 }

@@ -40,11 +40,18 @@ impl Binder<'_> {
             e.span = span;
             Ok(e)
         };
-        self.with_depth(span, |b| b.hiding_columns(unlisted, |b| b.counting_from(0, body)))
+        self.with_depth(span, |b| b.called(Some(span), unlisted, |b| b.counting_from(0, body)))
     }
 
-    /// Binds a function's body, which may not name these columns.
-    pub(super) fn hiding_columns<T>(&mut self, unlisted: Vec<ColId>, body: impl FnOnce(&mut Self) -> T) -> T {
+    /// Binds the body of a function, at the place of its call where that counts. It may not name the `unlisted` columns.
+    pub(super) fn called<T>(&mut self, place: Option<Span>, unlisted: Vec<ColId>, body: impl FnOnce(&mut Self) -> T) -> T {
+        self.calls.extend(place);
+        let result = self.hiding_columns(unlisted, body);
+        self.calls.truncate(self.calls.len() - place.iter().len());
+        result
+    }
+
+    fn hiding_columns<T>(&mut self, unlisted: Vec<ColId>, body: impl FnOnce(&mut Self) -> T) -> T {
         if unlisted.is_empty() {
             return body(self);
         }
@@ -99,7 +106,7 @@ impl Binder<'_> {
                         Rc::new(self.with_depth(arg.expr.span, |b| b.table(&arg.expr, &outer))?)
                     }
                 };
-                self.check_shape(&rel, columns, name)?;
+                let rel = self.check_shape(rel, columns, name)?;
                 // Microsoft's language service lets the body name the other columns too.
                 if !*open && !columns.is_empty() && !self.checking {
                     let listed = |c: &&BoundColumn| columns.iter().any(|d| d.name.text == c.name);
@@ -137,7 +144,8 @@ impl Binder<'_> {
                 || (value.ty.is_numeric() && ty.is_numeric())
                 || value.ty == Type::Dynamic
                 || ty == Type::Dynamic
-                || value.as_literal().is_some();
+                || value.as_literal().is_some()
+                || self.is_untyped(&value);
             if !convertible {
                 return self.error(
                     code::TYPE,
@@ -159,9 +167,12 @@ impl Binder<'_> {
     }
 
     /// Checks that a tabular argument has the columns that the parameter lists.
-    fn check_shape(&mut self, rel: &Rel, columns: &[ColumnDecl], name: &Name) -> Bind<()> {
+    fn check_shape(&mut self, mut rel: Rc<Rel>, columns: &[ColumnDecl], name: &Name) -> Bind<Rc<Rel>> {
         for column in columns {
-            match self.named_column(&rel.columns, &column.name.text) {
+            match self.named_column(&rel.columns, &column.name.text).cloned() {
+                Some(found) if self.untyped.contains(found.id) => {
+                    let _: BoundExpr = self.as_other(BoundExpr::column(&found, name.span), column.ty);
+                }
                 Some(found) if found.ty == column.ty => {}
                 Some(found) => {
                     return self.error(
@@ -173,6 +184,11 @@ impl Binder<'_> {
                         ),
                     );
                 }
+                None if self.checking && Self::is_open(&rel) => {
+                    let id = self.id();
+                    Rc::make_mut(&mut rel).columns.push(BoundColumn { id, name: column.name.text.clone(), ty: column.ty });
+                }
+                None if self.infer(&column.name, &rel.hidden).is_some() => {}
                 None => {
                     return self.error(
                         code::UNKNOWN,
@@ -182,6 +198,6 @@ impl Binder<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(rel)
     }
 }

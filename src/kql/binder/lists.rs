@@ -46,6 +46,10 @@ impl Binder<'_> {
     /// The different values of a tabular expression's first column.
     fn first_column(&mut self, rel: Rel, span: Span) -> Bind<Vec<BoundExpr>> {
         let Some(first) = rel.columns.first().cloned() else {
+            if Self::is_open(&rel) {
+                // Its columns follow from rows that are not there.
+                return Ok(if self.checking { vec![self.untyped_value(span)] } else { Vec::new() });
+            }
             return self.error(code::TYPE, span, "a table without columns cannot be a list");
         };
         self.answers_one_sub_query(&rel, span)?;
@@ -114,8 +118,14 @@ impl Binder<'_> {
                 _ => bound.push(e),
             }
         }
+        let mut left = left;
         if self.is_untyped(&left) {
-            return Ok(BoundExpr::new(BoundKind::Unknown, Type::Bool, span));
+            if self.checking {
+                return Ok(BoundExpr::new(BoundKind::Unknown, Type::Bool, span));
+            }
+            let of_items = bound.iter().find(|e| !self.is_untyped(e)).map(|e| e.ty);
+            let ty = if matches!(op, ListOp::In { ignore_case: false, .. }) { of_items } else { None };
+            left = self.as_wanted(left, ty.filter(|ty| *ty != Type::Dynamic).unwrap_or(Type::String));
         }
         let mut terms = Vec::with_capacity(arrays.len() + 1);
         let and = match op {

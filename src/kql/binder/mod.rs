@@ -10,6 +10,7 @@ mod external;
 mod invoked;
 mod lists;
 mod names;
+mod no_rows;
 mod operators;
 mod ops;
 mod pattern;
@@ -17,6 +18,7 @@ mod scope;
 mod services;
 pub(super) mod source;
 mod statements;
+mod unread;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -27,6 +29,8 @@ use arrow::record_batch::RecordBatch;
 pub(crate) use expr::ExprContext;
 pub(crate) use external::Gathered;
 use external::Wants;
+pub(crate) use no_rows::NamedColumns;
+use no_rows::UntypedColumns;
 pub(crate) use scope::{Binding, RowInfo, Scope};
 
 use super::bound::{BoundColumn, BoundExpr, BoundKind, ColId, HiddenColumn, HiddenRole, Rel, RelKind};
@@ -73,8 +77,6 @@ pub(crate) struct FetchRequest {
     pub rel: Rel,
     /// At most so many rows are wanted.
     pub limit: Option<u64>,
-    /// The columns of a result follow from these rows.
-    pub gives_columns: bool,
 }
 
 /// Computes the value of an expression without columns; `None` if it cannot be computed. It is passed to the binder, since
@@ -100,14 +102,18 @@ pub(crate) struct Binder<'a> {
     /// Nothing will be run: what only running needs is a warning.
     checking: bool,
     next_id: ColId,
-    /// Columns whose type is not known, because they follow from rows that are not read. They pass for any type.
-    untyped: HashSet<ColId>,
-    /// Names that an open input was asked for and that may be columns of it, in order.
-    inferred: Vec<Name>,
-    /// Those of them that the current operator was the first to name; `*` does not stand for them.
-    just_inferred: Vec<ColId>,
-    /// An operator is bound only to learn such names.
-    learning: bool,
+    /// Columns whose type is not known, because they follow from rows that are not read or not there. They pass for any type.
+    untyped: UntypedColumns,
+    /// Tables of the query whose columns follow from rows that are not there.
+    named: NamedColumns,
+    /// The calls of functions with arguments that are being bound, outermost first.
+    calls: Vec<Span>,
+    /// The query is planned over tables without rows.
+    without_rows: bool,
+    /// What was bound so far has other rows when the query runs.
+    lacks_rows: bool,
+    /// What `check` knows of the columns that follow from rows.
+    unread: unread::Names,
     /// Columns up to this id belong to a row that calls a query from outside, and are not visible in it.
     outside: ColId,
     /// Columns of tabular arguments that the function's parameter does not list: they pass through its body, which may not name
@@ -134,8 +140,6 @@ pub(crate) struct Binder<'a> {
     pub diagnostics: Vec<Diagnostic>,
     /// Where nothing is to be run: what keeps the text from running although it binds.
     pub refused: Vec<Diagnostic>,
-    /// Operators were left out of the query, since they have no rows ([`Binder::emptied`]): nobody lowers them.
-    pub left_out: bool,
     /// What must be run before binding can continue.
     pub request: Option<FetchRequest>,
     /// Tables that the query scans.
@@ -177,10 +181,12 @@ impl<'a> Binder<'a> {
             next_answer: 0,
             checking: answers.is_none(),
             next_id: 1,
-            untyped: HashSet::new(),
-            inferred: Vec::new(),
-            just_inferred: Vec::new(),
-            learning: false,
+            untyped: UntypedColumns::default(),
+            named: NamedColumns::default(),
+            calls: Vec::new(),
+            without_rows: false,
+            lacks_rows: false,
+            unread: unread::Names::default(),
             outside: 0,
             unlisted: HashSet::new(),
             repeated: false,
@@ -195,7 +201,6 @@ impl<'a> Binder<'a> {
             partition: Vec::new(),
             diagnostics: Vec::new(),
             refused: Vec::new(),
-            left_out: false,
             request: None,
             scanned: HashSet::new(),
             render: None,
@@ -259,41 +264,34 @@ impl<'a> Binder<'a> {
 
     /// True for a value whose type is not known while binding: a column that follows from rows, or what such a column gives.
     fn is_untyped(&self, e: &BoundExpr) -> bool {
-        matches!(e.kind, BoundKind::Column(id) if self.untyped.contains(&id))
-    }
-
-    /// A value of which nothing is known. There is one only where nothing is run.
-    fn untyped_value(&mut self, span: Span) -> BoundExpr {
-        let id = self.id();
-        self.untyped.insert(id);
-        BoundExpr::new(BoundKind::Column(id), Type::Dynamic, span)
-    }
-
-    /// A name that an input whose columns follow from rows may have.
-    fn infer(&mut self, name: &Name) -> BoundExpr {
-        if !self.inferred.iter().any(|n| n.text == name.text) {
-            self.inferred.push(name.clone());
+        match e.kind {
+            BoundKind::Column(id) => self.untyped.contains(id),
+            BoundKind::Untyped => true,
+            _ => false,
         }
-        self.untyped_value(name.span)
     }
 
-    /// Gives a tree whose columns follow from rows the columns that a query asks of it.
-    fn add_untyped(&mut self, rel: &mut Rel, names: &[Name]) {
-        for name in names {
-            if rel.columns.iter().any(|c| c.name == name.text) {
-                continue;
-            }
-            let id = self.id();
-            self.untyped.insert(id);
-            self.just_inferred.push(id);
-            rel.columns.push(BoundColumn { id, name: name.text.clone(), ty: Type::Dynamic });
+    /// A value of which nothing is known. There is one only where nothing is run, or where there are no rows.
+    fn untyped_value(&mut self, span: Span) -> BoundExpr {
+        BoundExpr::new(BoundKind::Untyped, Type::Dynamic, span)
+    }
+
+    /// A name that no column has, of rows of which more columns may be named: these have marks among `hidden`. None where it
+    /// cannot be a column.
+    fn infer(&mut self, name: &Name, hidden: &[HiddenColumn]) -> Option<BoundExpr> {
+        match hidden.iter().any(|h| !h.is_column()) {
+            false => None,
+            true if self.checking => Some(self.name_of_unread(name)),
+            true => self.named_of_none(name, hidden),
         }
     }
 
     /// An expression's column; one of an unknown type stays unknown.
     fn propagate_type(&mut self, id: ColId, e: &BoundExpr) {
-        if self.is_untyped(e) {
-            self.untyped.insert(id);
+        match e.kind {
+            BoundKind::Column(from) => self.untyped.pass_on(from, id),
+            BoundKind::Untyped => self.untyped.insert(id),
+            _ => {}
         }
     }
 
@@ -356,7 +354,7 @@ impl<'a> Binder<'a> {
 
     /// The rows of a tree; `None` when nothing may be run.
     fn rows_of(&mut self, rel: Rel, limit: Option<u64>) -> Bind<Option<Vec<RecordBatch>>> {
-        self.answer(FetchRequest { rel, limit, gives_columns: false })
+        self.answer(FetchRequest { rel, limit })
     }
 
     /// What a request gives; none when nothing may be run.
@@ -383,10 +381,12 @@ impl<'a> Binder<'a> {
         let columns: Vec<(BoundColumn, BoundExpr)> =
             rel.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
         let shown: Vec<Column> = rel.columns.iter().map(|c| Column::new(c.name.clone(), c.ty)).collect();
-        Ok(match self.rows_of(Self::projected(rel.clone(), columns), None)? {
-            Some(batches) => Rel { serialized, ..self.rows(shown, batches) },
-            None => rel,
-        })
+        let Some(batches) = self.rows_of(Self::projected(rel.clone(), columns), None)? else { return Ok(rel) };
+        let gathered = Rel { serialized, ..self.rows(shown, batches) };
+        for (from, to) in rel.columns.iter().zip(&gathered.columns) {
+            self.untyped.pass_on(from.id, to.id);
+        }
+        Ok(Self::open_as(gathered, &rel.hidden))
     }
 
     /// A filter over an input.
@@ -422,15 +422,15 @@ impl<'a> Binder<'a> {
             .iter()
             .filter(|h| match &h.role {
                 HiddenRole::Promoted { parent, .. } => kept(*parent),
-                HiddenRole::Key | HiddenRole::Carried | HiddenRole::Open => true,
+                HiddenRole::Key | HiddenRole::Carried | HiddenRole::Open(_) => true,
             })
-            .filter(|h| !columns.iter().any(|(c, _)| c.id == h.id))
+            .filter(|h| !h.is_column() || !columns.iter().any(|(c, _)| c.id == h.id))
             .cloned()
             .collect();
         let pass = |h: &HiddenColumn| (h.id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default()));
         let mut exprs: Vec<(ColId, BoundExpr)> = columns.iter().map(|(c, e)| (c.id, e.clone())).collect();
         // That there may be more columns is no column.
-        exprs.extend(hidden.iter().filter(|h| !matches!(h.role, HiddenRole::Open)).map(pass));
+        exprs.extend(hidden.iter().filter(|h| h.is_column()).map(pass));
         Rel {
             columns: columns.into_iter().map(|(c, _)| c).collect(),
             hidden,
@@ -470,12 +470,12 @@ impl<'a> Binder<'a> {
 
     /// Marks a tree that may have columns beside those that are known.
     fn open_marker(&mut self) -> HiddenColumn {
-        HiddenColumn { id: self.id(), ty: Type::Dynamic, role: HiddenRole::Open }
+        HiddenColumn { id: self.id(), ty: Type::Dynamic, role: HiddenRole::Open(Vec::new()) }
     }
 
     /// True for a tree that may have columns beside those that are known.
     fn is_open(rel: &Rel) -> bool {
-        rel.hidden.iter().any(|h| matches!(h.role, HiddenRole::Open))
+        rel.hidden.iter().any(|h| !h.is_column())
     }
 
     /// A tabular expression's columns, for messages and results.

@@ -12,7 +12,7 @@ impl Binder<'_> {
     /// `-x`, `+x`
     pub(super) fn unary(&mut self, op: UnaryOp, inner: BoundExpr, span: Span) -> Bind<BoundExpr> {
         if self.is_untyped(&inner) {
-            return Ok(inner);
+            return Ok(self.untyped_value(span));
         }
         let ty = match inner.ty {
             Type::Int if inner.as_literal().is_none() => Type::Long,
@@ -31,19 +31,31 @@ impl Binder<'_> {
     }
 
     /// `left op right`
-    pub(super) fn binary(&mut self, op: BinaryOp, left: BoundExpr, right: BoundExpr, span: Span) -> Bind<BoundExpr> {
+    pub(super) fn binary(&mut self, op: BinaryOp, mut left: BoundExpr, mut right: BoundExpr, span: Span) -> Bind<BoundExpr> {
         use BinaryOp as B;
-        if self.is_untyped(&left) || self.is_untyped(&right) {
-            return Ok(match op {
-                B::Add | B::Subtract | B::Multiply | B::Divide | B::Modulo => {
-                    let side = |e: &BoundExpr| (!self.is_untyped(e)).then_some(e.ty);
-                    match type_beside_unknown(op, side(&left), side(&right)) {
-                        Some(ty) => BoundExpr::new(BoundKind::Unknown, ty, span),
-                        None => self.untyped_value(span),
-                    }
-                }
-                _ => BoundExpr::new(BoundKind::Unknown, Type::Bool, span),
-            });
+        let side = |e: &BoundExpr| (!self.is_untyped(e)).then_some(e.ty);
+        match (op, side(&left), side(&right)) {
+            (_, Some(_), Some(_)) => {}
+            (B::Add | B::Subtract | B::Multiply | B::Divide | B::Modulo, of_left, of_right) => {
+                return Ok(match type_beside_unknown(op, of_left, of_right) {
+                    Some(ty) => BoundExpr::new(BoundKind::Unknown, ty, span),
+                    None => self.untyped_value(span),
+                });
+            }
+            _ if self.checking => return Ok(BoundExpr::new(BoundKind::Unknown, Type::Bool, span)),
+            (B::Text { .. } | B::SearchColon | B::MatchesRegex | B::EqualIgnoreCase { .. }, ..) => {
+                (left, right) = (self.as_wanted(left, Type::String), self.as_wanted(right, Type::String));
+            }
+            (_, None, None) => return Ok(BoundExpr::new(BoundKind::Unknown, Type::Bool, span)),
+            (_, of_left, of_right) => {
+                let ty = of_left.or(of_right).map(|ty| match (ty, op) {
+                    (Type::Dynamic, B::Equal | B::NotEqual) => Type::String,
+                    (Type::Dynamic, _) => Type::Real,
+                    (ty, _) => ty,
+                });
+                let ty = ty.unwrap_or(Type::Dynamic);
+                (left, right) = (self.as_wanted(left, ty), self.as_wanted(right, ty));
+            }
         }
         match op {
             B::Modulo if Type::Real == left.ty || Type::Real == right.ty => {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::bound::{BoundColumn, BoundExpr, HiddenColumn, HiddenRole, Rel};
+use crate::bound::{BoundColumn, BoundExpr, HiddenColumn, Rel};
 use kqlake_syntax::ast::{Expr, ParamDecl, PatternDecl, Script};
 
 /// What a name stands for.
@@ -121,7 +121,7 @@ impl RowInfo {
 
     /// True if it may have columns beside those that are known, because they follow from rows.
     pub(crate) fn is_open(&self) -> bool {
-        self.hidden.iter().any(|h| matches!(h.role, HiddenRole::Open))
+        self.hidden.iter().any(|h| !h.is_column())
     }
 
     /// A column by exact name.

@@ -149,17 +149,20 @@ impl Binder<'_> {
                 table_name: None,
             },
         };
-        if service.open || self.checking && input.is_some_and(Self::is_open) {
+        if service.open {
             rel.hidden.push(self.open_marker());
         }
-        Ok(rel)
+        Ok(match input {
+            Some(input) => Self::open_as(rel, &input.hidden),
+            None => rel,
+        })
     }
 
     /// The rows that a service would add columns to: none, or the end of the query.
     fn unasked(&mut self, input: &Rel, columns: Vec<BoundColumn>, name: &Name) -> Rel {
-        let why = format!("{} asks Microsoft Defender, which kqlake does not do", name.text);
-        self.warn(name.span, format!("{why}: the query ends at the first row"));
+        let why = "it asks Microsoft Defender, which kqlake does not do";
+        self.warn(name.span, format!("{}: {why}, and so the query ends at the first row", name.text));
         let inputs = input.columns.first().map(|c| c.id).into_iter().collect();
-        self.computed(input.clone(), inputs, Arc::new(AskedFor { why }), columns, false)
+        self.computed(input.clone(), inputs, Arc::new(AskedFor { function: name.text.clone(), why }), columns, false)
     }
 }

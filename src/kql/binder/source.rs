@@ -236,6 +236,7 @@ impl Binder<'_> {
             return Ok(rel);
         }
         self.scanned.insert(name.text.clone());
+        self.lacks_rows = true;
         let mut columns = Vec::with_capacity(schema.columns.len());
         let mut scan = Vec::with_capacity(schema.columns.len());
         for column in &schema.columns {
@@ -278,24 +279,21 @@ impl Binder<'_> {
             .map(|c| {
                 let mut new = c.clone();
                 new.id = self.id();
-                if self.untyped.contains(&c.id) {
-                    self.untyped.insert(new.id);
-                }
+                self.untyped.pass_on(c.id, new.id);
                 if self.unlisted.contains(&c.id) {
                     self.unlisted.insert(new.id);
                 }
                 (new, BoundExpr::column(c, Span::default()))
             })
             .collect();
-        if Self::is_open_without_rows(&rel) {
-            return Rel { columns: columns.into_iter().map(|(c, _)| c).collect(), ..rel };
-        }
         // Promoted columns follow their bag under its new id.
         let mut hidden = Vec::new();
         let mut exprs: Vec<(ColId, BoundExpr)> = columns.iter().map(|(c, e)| (c.id, e.clone())).collect();
         for h in &rel.hidden {
             let HiddenRole::Promoted { parent, key, complete } = &h.role else {
-                exprs.push((h.id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default())));
+                if h.is_column() {
+                    exprs.push((h.id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default())));
+                }
                 hidden.push(h.clone());
                 continue;
             };
@@ -395,6 +393,8 @@ impl Binder<'_> {
     ) -> Bind<Rel> {
         let row = RowInfo::default();
         let mut ctx = super::expr::ExprContext::new(&row, scope);
+        // Without arguments it gives the same table at each call.
+        let place = (!args.is_empty() || leading.is_some()).then_some(name.span);
         let leading: Vec<Rc<Rel>> = leading.into_iter().collect();
         let (inner, unlisted) = self.function_scope(function, name, args, Some(&mut ctx), &leading)?;
         let function = function.clone();
@@ -407,7 +407,7 @@ impl Binder<'_> {
             }
             None => b.error(code::TYPE, name.span, format!("the function '{}' has no result", name.text)),
         };
-        self.with_depth(name.span, |b| b.hiding_columns(unlisted, |b| b.counting_from(0, body)))
+        self.with_depth(name.span, |b| b.called(place, unlisted, |b| b.counting_from(0, body)))
     }
 
     /// `database('x').T`, `cluster('c').database('d').T`: the lake is the only database; others are refused, never guessed.

@@ -1,6 +1,6 @@
 //! Graphs: `make-graph` and what asks a graph for rows.
 
-use super::{BoundColumn, BoundExpr, Rel};
+use super::{BoundColumn, BoundExpr, HiddenColumn, Rel};
 use kqlake_value::Type;
 
 /// A graph. It has no rows of its own: operators over a graph ask it for some.
@@ -26,6 +26,10 @@ pub(crate) struct GraphShape {
     pub id: Option<BoundColumn>,
     /// What is done to the graph before it is asked, in order.
     pub steps: Vec<GraphStep>,
+    /// What marks tables of nodes of which more columns may be named.
+    pub of_nodes: Vec<HiddenColumn>,
+    /// The same of edges.
+    pub of_edges: Vec<HiddenColumn>,
 }
 
 impl GraphShape {

@@ -7,13 +7,15 @@ use crate::computation::{Compute, RowStream};
 /// What a service says of rows, where the service is not asked.
 #[derive(Debug, Clone)]
 pub(crate) struct AskedFor {
-    /// Why it is not.
-    pub why: String,
+    /// The service's function.
+    pub function: String,
+    /// Why it is not asked.
+    pub why: &'static str,
 }
 
 impl Compute for AskedFor {
-    fn name(&self) -> &'static str {
-        "asked for"
+    fn name(&self) -> &str {
+        &self.function
     }
 
     fn run(&self, input: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, String> {
@@ -27,7 +29,7 @@ impl Compute for AskedFor {
 
 impl RowStream for AskedFor {
     fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>, String> {
-        if batch.num_rows() > 0 { Err(self.why.clone()) } else { Ok(Vec::new()) }
+        if batch.num_rows() > 0 { Err(self.why.to_owned()) } else { Ok(Vec::new()) }
     }
 
     fn finish(&mut self) -> Result<Vec<RecordBatch>, String> {

@@ -456,7 +456,7 @@ impl Lowering<'_> {
             .columns
             .iter()
             .map(|c| (c.id, c.ty))
-            .chain(rel.hidden.iter().map(|h| (h.id, h.ty)))
+            .chain(rel.hidden.iter().filter(|h| h.is_column()).map(|h| (h.id, h.ty)))
             .map(|(id, ty)| arrow::datatypes::Field::new(column_name(id), arrow_type(ty), true))
             .collect();
         // The rows of the result are numbered, so that their order outlives whatever DataFusion does next.

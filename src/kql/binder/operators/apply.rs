@@ -35,7 +35,7 @@ impl Binder<'_> {
             None => None,
         };
         let index = operator.property("with_itemindex").map(|p| property_text(&p.value));
-        let outer = input.columns.clone();
+        let (outer, marks) = (input.columns.clone(), input.hidden.clone());
         // Number the rows, and carry copies of the outer columns.
         let key = HiddenColumn { id: self.id(), ty: Type::Long, role: HiddenRole::Key };
         let mut hidden = input.hidden.clone();
@@ -52,10 +52,11 @@ impl Binder<'_> {
         for column in &outer {
             exprs.push((column.id, BoundExpr::column(column, Span::default())));
             let copy = HiddenColumn { id: self.id(), ty: column.ty, role: HiddenRole::Carried };
+            self.untyped.pass_on(column.id, copy.id);
             exprs.push((copy.id, BoundExpr::column(column, Span::default())));
             carried.push(copy);
         }
-        for h in &numbered.hidden {
+        for h in numbered.hidden.iter().filter(|h| h.is_column()) {
             exprs.push((h.id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default())));
         }
         let mut hidden = numbered.hidden.clone();
@@ -102,22 +103,32 @@ impl Binder<'_> {
             }
         }
         let mut rel = Self::projected(result, columns);
-        rel.hidden.retain(|h| h.id != key.id && !carried.iter().any(|c| c.id == h.id));
-        Ok(rel)
+        rel.hidden.retain(|h| h.is_column() && h.id != key.id && !carried.iter().any(|c| c.id == h.id));
+        Ok(Self::open_as(rel, &marks))
     }
 
     pub(super) fn partition(&mut self, input: Rel, by: &Name, body: &Expr, scope: &Scope) -> Bind<Rel> {
         let Some(column) = self.named_column(&input.columns, &by.text).cloned() else {
+            if self.infer(by, &input.hidden).is_some() {
+                // Bound again with the column.
+                return Ok(input);
+            }
             let candidates = input.columns.iter().map(|c| c.name.clone()).collect();
             return self.unknown("column", by, candidates);
         };
-        if column.ty == Type::Dynamic && !self.untyped.contains(&column.id) {
+        if column.ty == Type::Dynamic && !self.untyped.contains(column.id) {
             return self.error(code::TYPE, by.span, "a dynamic column cannot part the rows; extend a tostring(…) of it first");
         }
         let key = HiddenColumn { id: self.id(), ty: column.ty, role: HiddenRole::Key };
         let mut exprs: Vec<(ColId, BoundExpr)> =
             input.columns.iter().map(|c| (c.id, BoundExpr::column(c, Span::default()))).collect();
-        exprs.extend(input.hidden.iter().map(|h| (h.id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default()))));
+        exprs.extend(
+            input
+                .hidden
+                .iter()
+                .filter(|h| h.is_column())
+                .map(|h| (h.id, BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default()))),
+        );
         exprs.push((key.id, BoundExpr::column(&column, Span::default())));
         let mut hidden = input.hidden.clone();
         hidden.push(key.clone());

@@ -6,7 +6,7 @@
 use arrow::record_batch::RecordBatch;
 
 use crate::binder::expr::ExprContext;
-use crate::binder::{Bind, BindError, Binder, FetchRequest, RowInfo, Scope, names};
+use crate::binder::{Bind, BindError, Binder, RowInfo, Scope, names};
 use crate::bound::*;
 use crate::functions::plugins::reduce::Reduce;
 use crate::functions::plugins::{self, ParamKind, Plugin, PluginArg, PluginInput, PluginParam, RowTable};
@@ -27,6 +27,44 @@ struct PluginCall {
     appended: Vec<(BoundColumn, BoundExpr)>,
     /// An argument's value is known only when the query runs.
     unknown: bool,
+    /// The columns of a tabular argument, and what marks it as a table of which more columns may be named.
+    looked_up: RowInfo,
+}
+
+impl PluginCall {
+    /// What a plugin that unpacks a column leaves of the input.
+    fn left(&self, input: &[Column]) -> Vec<Column> {
+        let used = |at: usize| matches!(self.args.first(), Some(PluginArg::Column(used)) if *used == at);
+        input.iter().enumerate().filter(|(at, _)| !used(*at)).map(|(_, c)| c.clone()).collect()
+    }
+
+    /// How the names of the columns begin that a plugin unpacks.
+    fn prefix(&self) -> &str {
+        match self.args.get(1) {
+            Some(PluginArg::Constant(Value::String(prefix), _)) => prefix,
+            _ => "",
+        }
+    }
+
+    /// True where a column that the input has beside those that are known is one of the result.
+    fn hands_on(&self, all: &[Column]) -> bool {
+        let more = Column::new("__more", Type::String);
+        let all: Vec<Column> = all.iter().cloned().chain([more.clone()]).collect();
+        match (self.plugin.schema)(&all, &self.args) {
+            Ok(Some(schema)) => schema.contains(&more),
+            // What unpacks a column leaves the others.
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+}
+
+/// What is known of columns that follow from rows.
+struct ColumnsOfRows {
+    /// The columns that are there whatever the rows are.
+    left: Vec<Column>,
+    /// The type of the others, where it is known.
+    ty: Option<Type>,
 }
 
 /// What `pivot` turns.
@@ -145,7 +183,8 @@ impl Binder<'_> {
                 .suggest(format!("{}({names})", plugin.name)),
             );
         }
-        let mut call = PluginCall { plugin, args: Vec::new(), appended: Vec::new(), unknown: false };
+        let mut call =
+            PluginCall { plugin, args: Vec::new(), appended: Vec::new(), unknown: false, looked_up: RowInfo::default() };
         let mut place = 0;
         for arg in args {
             let named = arg.name.as_ref().and_then(|n| plugin.params.iter().position(|p| p.name == n.text));
@@ -191,8 +230,9 @@ impl Binder<'_> {
             ParamKind::Expression(kind) => {
                 let e = self.scalar(&arg.expr, &mut ExprContext::new(row, scope))?;
                 self.check_kind(param, kind, &e)?;
-                // A plain column needs no copy.
+                // A plain column needs no copy; a condition is none of the result's columns.
                 if let (BoundKind::Column(id), None) = (&e.kind, arg.name.as_ref().filter(|_| !named))
+                    && kind != ArgType::Bool
                     && let Some(at) = row.columns.iter().position(|c| c.id == *id)
                 {
                     return Ok(PluginArg::Column(at));
@@ -218,6 +258,7 @@ impl Binder<'_> {
             }
             ParamKind::Table => {
                 let rel = self.table(&arg.expr, scope)?;
+                call.looked_up = RowInfo::of(&rel);
                 let columns = Self::columns_of(&rel);
                 match self.rows_of(rel, None)? {
                     Some(batches) => Ok(PluginArg::Table(RowTable { columns, batches })),
@@ -235,11 +276,20 @@ impl Binder<'_> {
                 };
                 match columns.iter().position(|c| c.name == name.text) {
                     Some(at) => Ok(PluginArg::Column(at)),
+                    None if self.may_have(name, &call.looked_up.hidden) => {
+                        call.unknown = true;
+                        Ok(PluginArg::Missing)
+                    }
                     None => self.unknown("column", name, columns.into_iter().map(|c| c.name).collect()),
                 }
             }
             ParamKind::Aggregate => self.unsupported(span, "an aggregate as an argument of this plugin"),
         }
+    }
+
+    /// True for a name that may be a column of a table of which more columns may be named.
+    fn may_have(&mut self, name: &Name, marks: &[HiddenColumn]) -> bool {
+        if self.checking { marks.iter().any(|h| !h.is_column()) } else { self.infer(name, marks).is_some() }
     }
 
     fn check_kind(&mut self, param: &PluginParam, kind: ArgType, e: &BoundExpr) -> Bind<()> {
@@ -249,30 +299,70 @@ impl Binder<'_> {
     }
 
     fn run_plugin(&mut self, input: Rel, call: PluginCall, declared: Option<Vec<Column>>, span: Span) -> Bind<Rel> {
-        let visible = input.columns.len();
+        let (own, marks) = (input.columns.clone(), input.hidden.clone());
+        let visible = own.len();
         let mut columns: Vec<(BoundColumn, BoundExpr)> =
-            input.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
+            own.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
         columns.extend(call.appended.iter().cloned());
         let all: Vec<Column> = columns.iter().map(|(c, _)| Column::new(c.name.clone(), c.ty)).collect();
         // Arguments may have the names of columns, as `EventType = EventType == 'Flood'`: the plugin knows them by their places.
         (0..).zip(&mut columns[visible..]).for_each(|(at, (column, _))| column.name = format!("__argument{at}"));
         let rel = Self::projected(input, columns);
-        let known = declared.is_some() || (call.plugin.schema)(&all, &call.args).is_ok_and(|schema| schema.is_some());
-        let Some(batches) = self.answer(FetchRequest { rel, limit: None, gives_columns: !known })? else {
-            let schema = match declared {
-                Some(declared) => Some(declared),
-                None if call.unknown => None,
-                None => match (call.plugin.schema)(&all, &call.args) {
-                    Ok(schema) => schema,
-                    Err(message) => return self.error(code::TYPE, span, format!("{}: {message}", call.plugin.name)),
-                },
-            };
-            return Ok(self.unknown_rows(schema, &all[..visible], &call));
+        let schema = match &declared {
+            Some(declared) => Ok(Some(declared.clone())),
+            None if call.unknown => Ok(None),
+            None => (call.plugin.schema)(&all, &call.args),
         };
-        let table = RowTable { columns: all, batches };
-        let result = PluginInput::new(&table, visible).and_then(|input| (call.plugin.run)(&input, &call.args));
-        let rel = self.plugin_result(result, declared, call.plugin.name, span)?;
-        Ok(if known { rel } else { self.open_without_rows(rel) })
+        let hands_on = declared.is_none() && call.hands_on(&all);
+        let follows = matches!(schema, Ok(None)).then(|| ColumnsOfRows { left: call.left(&all[..visible]), ty: None });
+        let rel = match (self.rows_of(rel, None)?, follows) {
+            (None, Some(follows)) => self.columns_of_rows(None, &follows, &call, span),
+            (None, None) => match schema {
+                Ok(schema) => self.rows(schema.unwrap_or_default(), Vec::new()),
+                Err(message) => return self.error(code::TYPE, span, format!("{}: {message}", call.plugin.name)),
+            },
+            (Some(batches), follows) => {
+                let table = RowTable { columns: all, batches };
+                let result = PluginInput::new(&table, visible).and_then(|input| (call.plugin.run)(&input, &call.args));
+                let rel = self.plugin_result(result, declared, call.plugin.name, span)?;
+                match follows {
+                    Some(follows) => self.columns_of_rows(Some(rel), &follows, &call, span),
+                    None => rel,
+                }
+            }
+        };
+        if !hands_on {
+            return Ok(rel);
+        }
+        // The columns of a table that is looked up are the result's as well.
+        for column in own.iter().chain(&call.looked_up.columns) {
+            if let Some(same) = rel.columns.iter().find(|c| c.name == column.name) {
+                self.untyped.pass_on(column.id, same.id);
+            }
+        }
+        Ok(Self::open_as(Self::open_as(rel, &marks), &call.looked_up.hidden))
+    }
+
+    /// The result of a plugin whose columns follow from rows: where there are none that say something of them, or where the rows are
+    /// not those that the query will have, any name may be a column.
+    fn columns_of_rows(&mut self, rel: Option<Rel>, follows: &ColumnsOfRows, call: &PluginCall, span: Span) -> Rel {
+        let rows = rel.filter(|_| !(self.without_rows && self.lacks_rows));
+        let has_rows = |rel: &Rel| matches!(&rel.kind, RelKind::Rows(batches) if batches.iter().any(|b| b.num_rows() > 0));
+        let rel = match rows {
+            Some(rel) if has_rows(&rel) => {
+                if rel.columns.len() > follows.left.len() {
+                    return rel;
+                }
+                rel
+            }
+            _ => self.rows(follows.left.clone(), Vec::new()),
+        };
+        if self.checking {
+            let mut rel = rel;
+            rel.hidden.push(self.open_marker());
+            return rel;
+        }
+        self.open_table(rel, span, call.prefix(), follows.ty)
     }
 
     fn plugin_result(
@@ -303,26 +393,9 @@ impl Binder<'_> {
         Rel { kind: RelKind::Rows(batches), columns, hidden: Vec::new(), serialized: false, table_name: None }
     }
 
-    /// A result whose rows are not wanted. Where its columns follow from rows, any name may be one.
-    fn unknown_rows(&mut self, schema: Option<Vec<Column>>, input: &[Column], call: &PluginCall) -> Rel {
-        let open = schema.is_none();
-        let columns = schema.unwrap_or_else(|| {
-            // What a plugin that unpacks a column leaves of the input.
-            let used: Vec<usize> = match call.args.first() {
-                Some(PluginArg::Column(at)) => vec![*at],
-                _ => Vec::new(),
-            };
-            input.iter().enumerate().filter(|(i, _)| !used.contains(i)).map(|(_, c)| c.clone()).collect()
-        });
-        let mut rel = self.rows(columns, Vec::new());
-        if open {
-            rel.hidden.push(self.open_marker());
-        }
-        rel
-    }
-
     /// `pivot(column[, aggregate[, columns that stay…]])`: summarize first, then turn.
     fn pivot(&mut self, input: Rel, name: &Name, args: &[Arg], declared: Option<Vec<Column>>, scope: &Scope) -> Bind<Rel> {
+        let marks = if args.len() > 2 { Vec::new() } else { input.hidden.clone() };
         let Pivot { pivoted, aggregate: (id, aggregate), stay } = self.pivot_args(&input, name, args, scope)?;
         let empty = match (aggregate.function.of_no_rows, aggregate.ty) {
             (OfNoRows::Null, _) => Value::Null,
@@ -335,7 +408,7 @@ impl Binder<'_> {
         for column in stay.iter().chain([&pivoted]) {
             let mut key = BoundExpr::column(column, name.span);
             // Dynamic values are compared by their text.
-            if key.ty == Type::Dynamic {
+            if key.ty == Type::Dynamic && !self.is_untyped(&key) {
                 key = self.coerce(key, Type::String)?;
             }
             keys.push((column.name.clone(), key));
@@ -344,40 +417,39 @@ impl Binder<'_> {
         let mut rel = self.grouped(input, keys, vec![(id, aggregate)]);
         rel.columns.push(BoundColumn { id, name: "__aggregate".to_owned(), ty });
         let columns = Self::columns_of(&rel);
-        let gives_columns = declared.is_none();
         let Some(plugin) = plugins::find("pivot").next() else { return self.unsupported(name.span, "pivot") };
         let call = PluginCall {
             plugin,
             args: vec![PluginArg::Column(places - 1), PluginArg::Column(places), PluginArg::Constant(empty, ty)],
             appended: Vec::new(),
             unknown: false,
+            looked_up: RowInfo::default(),
         };
-        let Some(batches) = self.answer(FetchRequest { rel, limit: None, gives_columns })? else {
-            return Ok(match declared {
-                Some(declared) => self.rows(declared, Vec::new()),
-                None => {
-                    let mut shown = columns[..places].to_vec();
-                    for (column, stays) in shown.iter_mut().zip(&stay) {
-                        column.ty = stays.ty;
-                    }
-                    self.unknown_rows(None, &shown, &call)
+        let left = stay.iter().map(|c| Column::new(c.name.clone(), c.ty)).collect();
+        let follows = ColumnsOfRows { left, ty: Some(ty).filter(|_| !self.untyped.contains(id)) };
+        let rows = self.rows_of(rel, None)?;
+        let known = declared.is_some();
+        let rel = match (rows, declared) {
+            (None, Some(declared)) => return Ok(self.rows(declared, Vec::new())),
+            (None, None) => None,
+            (Some(batches), declared) => {
+                let visible = columns.len();
+                let table = RowTable { columns, batches };
+                let result = PluginInput::new(&table, visible).and_then(|input| (plugin.run)(&input, &call.args));
+                Some(self.plugin_result(result, declared, "pivot", name.span)?)
+            }
+        };
+        match rel {
+            Some(rel) if known => Ok(rel),
+            rel => {
+                let rel = self.columns_of_rows(rel, &follows, &call, name.span);
+                for (column, stays) in rel.columns.iter().zip(&stay) {
+                    self.untyped.pass_on(stays.id, column.id);
                 }
-            });
-        };
-        let visible = columns.len();
-        let table = RowTable { columns, batches };
-        let result = PluginInput::new(&table, visible).and_then(|input| (plugin.run)(&input, &call.args));
-        let conformed = declared.is_some();
-        let rel = self.plugin_result(result, declared, "pivot", name.span)?;
-        if conformed {
-            return Ok(rel);
+                let rel = Self::open_as(rel, &marks);
+                self.dynamic_again(rel, &stay, name.span)
+            }
         }
-        let mut rel = self.open_without_rows(rel);
-        if !Self::is_open(&rel) {
-            return self.dynamic_again(rel, &stay, name.span);
-        }
-        rel.columns.iter_mut().zip(&stay).for_each(|(column, stays)| column.ty = stays.ty);
-        Ok(rel)
     }
 
     /// Binds the arguments of `pivot`. Without an aggregate it counts; without columns that stay, all do that are not used.
@@ -431,13 +503,14 @@ impl Binder<'_> {
 
     /// Columns that stayed and were compared by their text are dynamic again.
     fn dynamic_again(&mut self, rel: Rel, stay: &[BoundColumn], span: Span) -> Bind<Rel> {
-        if stay.iter().all(|c| c.ty != Type::Dynamic) {
+        let has_text = |(column, stays): (&BoundColumn, &BoundColumn)| stays.ty == Type::Dynamic && column.ty != stays.ty;
+        if !rel.columns.iter().zip(stay).any(has_text) {
             return Ok(rel);
         }
         let mut columns = Vec::with_capacity(rel.columns.len());
         for (i, column) in rel.columns.clone().into_iter().enumerate() {
             let e = BoundExpr::column(&column, span);
-            if stay.get(i).is_some_and(|c| c.ty == Type::Dynamic) {
+            if stay.get(i).is_some_and(|stays| has_text((&column, stays))) {
                 let e = self.convert(e, "todynamic", Type::Dynamic)?;
                 columns.push((BoundColumn { id: self.id(), name: column.name, ty: Type::Dynamic }, e));
             } else {
@@ -452,7 +525,8 @@ impl Binder<'_> {
         self.not_in_sub_query(operator, "reduce")?;
         let row = RowInfo::of(&input);
         let e = self.scalar(&by.expr, &mut ExprContext::new(&row, scope))?;
-        if e.ty != Type::String && !self.is_untyped(&e) {
+        let e = self.as_wanted(e, Type::String);
+        if e.ty != Type::String {
             let wrong = Diagnostic::error(code::TYPE, e.span, format!("reduce takes a string, not {}", e.ty));
             return self.report(wrong.suggest("wrap it in tostring(…)"));
         }
@@ -467,6 +541,7 @@ impl Binder<'_> {
         }
         let visible = input.columns.len();
         let own = Self::columns_of(&input);
+        let marks = if reduce.source { input.hidden.clone() } else { Vec::new() };
         let mut columns: Vec<(BoundColumn, BoundExpr)> =
             input.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
         columns.push((BoundColumn { id: self.id(), name: "__reduce".to_owned(), ty: e.ty }, e));
@@ -482,7 +557,8 @@ impl Binder<'_> {
         };
         let table = RowTable { columns: all, batches };
         let result = PluginInput::new(&table, visible).and_then(|input| reduce.run(&input, visible));
-        self.plugin_result(result, None, "reduce", operator.span)
+        let rel = self.plugin_result(result, None, "reduce", operator.span)?;
+        Ok(Self::open_as(rel, &marks))
     }
 }
 

@@ -56,7 +56,10 @@ impl Binder<'_> {
         let row = RowInfo::of(&input);
         let mut targets: Vec<(TargetName, BoundExpr, Type)> = Vec::with_capacity(items.len());
         for item in items {
-            let e = self.scalar(&item.expr.expr, &mut ExprContext::new(&row, scope))?;
+            let mut e = self.scalar(&item.expr.expr, &mut ExprContext::new(&row, scope))?;
+            if self.is_untyped(&e) && e.ty != Type::Dynamic {
+                e = self.as_wanted(e, Type::Dynamic);
+            }
             if e.ty != Type::Dynamic {
                 let mut diagnostic =
                     Diagnostic::error(code::EXPAND, e.span, format!("mv-expand takes a dynamic value, not {}", e.ty));
@@ -94,7 +97,7 @@ impl Binder<'_> {
             .iter()
             .filter(|h| match &h.role {
                 HiddenRole::Promoted { parent, .. } => columns.iter().any(|c| c.id == *parent),
-                HiddenRole::Key | HiddenRole::Carried | HiddenRole::Open => true,
+                HiddenRole::Key | HiddenRole::Carried | HiddenRole::Open(_) => true,
             })
             .cloned()
             .collect();

@@ -106,7 +106,7 @@ impl Binder<'_> {
         let mut keys: Vec<(names::TargetName, BoundExpr)> = Vec::new();
         for item in items {
             if matches!(item.expr.kind, ExprKind::Star) {
-                if let Some(column) = row.columns.iter().find(|c| c.ty == Type::Dynamic && !self.untyped.contains(&c.id)) {
+                if let Some(column) = row.columns.iter().find(|c| c.ty == Type::Dynamic && !self.untyped.contains(c.id)) {
                     let message = format!("the dynamic column '{}' cannot be told apart", column.name);
                     return self.report(
                         Diagnostic::error(code::TYPE, item.expr.span, message)
@@ -133,7 +133,9 @@ impl Binder<'_> {
         let avoid = self.reserved_names(&row.columns);
         let settled = self.resolve_names(&keys.iter().map(|(w, _)| w.clone()).collect::<Vec<_>>(), avoid, false);
         let keys = settled.into_iter().zip(keys).map(|(name, (_, e))| (name, e)).collect();
-        Ok(self.grouped(input, keys, Vec::new()))
+        let grouped = self.grouped(input, keys, Vec::new());
+        let all = items.iter().any(|item| matches!(item.expr.kind, ExprKind::Star));
+        Ok(if all { Self::open_as(grouped, &row.hidden) } else { grouped })
     }
 
     /// What is carried for the sub-queries and distinguishes them, among these columns. Rows that a body takes from elsewhere

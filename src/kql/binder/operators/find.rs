@@ -78,9 +78,7 @@ impl Binder<'_> {
                 None => row.columns.push(BoundColumn { id: self.id(), name: column.name.clone(), ty: column.ty }),
             }
         }
-        if self.checking && tables.iter().any(Self::is_open) {
-            row.hidden.push(self.open_marker());
-        }
+        row.hidden.extend(tables.iter().flat_map(|rel| rel.hidden.iter().filter(|h| !h.is_column())).cloned());
         let mut names = Vec::new();
         predicate.iter().for_each(|p| predicate_names(p, &mut names));
         names.retain(|n| row.find(n).is_some());
@@ -261,7 +259,8 @@ impl Binder<'_> {
         for item in project {
             if let FindColumn::Column { name, .. } = item
                 && reach.row.find(&name.text).is_none()
-                && !reach.row.is_open()
+                && (self.checking || self.infer(name, &reach.row.hidden).is_none())
+                && !(self.checking && reach.row.is_open())
             {
                 let candidates = reach.row.columns.iter().map(|c| c.name.clone()).collect();
                 return self.unknown("column", name, candidates);
@@ -298,9 +297,14 @@ impl Binder<'_> {
                 let e = self.pack(&rest, false, operator.span)?;
                 columns.push((BoundColumn { id: self.id(), name: "pack_".to_owned(), ty: Type::Dynamic }, e));
             }
-            prepared.push((label, Self::projected(rel, columns)));
+            prepared.push((label, self.all_found(Self::projected(rel, columns))));
         }
         self.union_tables(prepared, false, Some(source), operator.span)
+    }
+
+    /// A table whose rest is in a bag, or left out. To Microsoft's language service there may be more.
+    fn all_found(&self, rel: Rel) -> Rel {
+        if self.checking { rel } else { Self::closed(rel) }
     }
 
     /// `find` without a projection: columns that all tables share or the predicate names, and the rest in a bag.
@@ -372,7 +376,7 @@ impl Binder<'_> {
             if packs {
                 columns.push((BoundColumn { id: self.id(), name: "pack_".to_owned(), ty: Type::Dynamic }, e));
             }
-            prepared.push((label, Self::projected(rel, columns)));
+            prepared.push((label, self.all_found(Self::projected(rel, columns))));
         }
         self.union_tables(prepared, false, Some(source), span)
     }

@@ -45,8 +45,12 @@ impl Binder<'_> {
             }
             for column in &rel.columns {
                 match properties.iter().find(|p| p.name == column.name) {
-                    None => properties.push(BoundColumn { id: self.id(), ..column.clone() }),
-                    Some(known) if known.ty == column.ty => {}
+                    None => {
+                        let id = self.id();
+                        self.untyped.pass_on(column.id, id);
+                        properties.push(BoundColumn { id, ..column.clone() });
+                    }
+                    Some(known) if known.ty == column.ty || self.untyped.contains(column.id) => {}
                     Some(known) => {
                         let (name, is, was) = (&column.name, column.ty, known.ty);
                         let message = format!("the nodes' property '{name}' is {is} in this table and {was} in one before it");
@@ -56,17 +60,18 @@ impl Binder<'_> {
             }
             nodes.push((rel, key));
         }
-        // An int is the node of the long that equals it, as in an equality of a join.
-        if [&source, &target].into_iter().chain(nodes.iter().map(|(_, key)| key)).any(|key| key.ty == Type::Long) {
-            for key in [&mut source, &mut target].into_iter().chain(nodes.iter_mut().map(|(_, key)| key)) {
-                if key.ty == Type::Int {
-                    *key = self.coerce(key.clone(), Type::Long)?;
-                }
-            }
-        }
-        let open = Self::is_open(&edges) || nodes.iter().any(|(rel, _)| Self::is_open(rel));
+        let mut keys = vec![&mut source, &mut target];
+        keys.extend(nodes.iter_mut().map(|(_, key)| key));
+        self.one_key_type(&mut keys)?;
+        let marks = |rels: &mut dyn Iterator<Item = &Rel>| -> Vec<HiddenColumn> {
+            rels.flat_map(|rel| rel.hidden.iter().filter(|h| !h.is_column())).cloned().collect()
+        };
+        let (of_nodes, marks) = (marks(&mut nodes.iter().map(|(rel, _)| rel)), marks(&mut std::iter::once(&edges)));
         let (is_edge, key, to) = (self.id(), self.id(), self.id());
         let of_edges: Vec<BoundColumn> = edges.columns.iter().map(|c| BoundColumn { id: self.id(), ..c.clone() }).collect();
+        for (from, to) in edges.columns.iter().zip(&of_edges) {
+            self.untyped.pass_on(from.id, to.id);
+        }
         let span = operator.keyword;
         let missing = |c: &BoundColumn| BoundExpr::literal(Value::Null, c.ty, span);
         let mut inputs = Vec::with_capacity(nodes.len() + 1);
@@ -74,8 +79,8 @@ impl Binder<'_> {
             let mut exprs = vec![BoundExpr::literal(Value::Bool(false), Type::Bool, span), id];
             exprs.push(BoundExpr::literal(Value::Null, source.ty, span));
             exprs.extend(properties.iter().map(|p| match rel.columns.iter().find(|c| c.name == p.name) {
-                Some(column) => BoundExpr::column(column, span),
-                None => missing(p),
+                Some(column) if column.ty == p.ty => BoundExpr::column(column, span),
+                _ => missing(p),
             }));
             exprs.extend(of_edges.iter().map(missing));
             inputs.push((rel, exprs));
@@ -92,9 +97,34 @@ impl Binder<'_> {
         let input =
             Rel { columns, hidden: Vec::new(), serialized: false, table_name: None, kind: RelKind::Union { inputs, ids } };
         let id = own.map(|p| BoundColumn { id: self.id(), name: property_text(&p.value), ty: key_type });
-        let shape = GraphShape { key: column(key, key_type), nodes: properties, edges: of_edges, id, steps: Vec::new() };
-        let hidden = if open { vec![self.open_marker()] } else { Vec::new() };
-        Ok(graph_rel(BoundGraph { input: Box::new(input), shape }, hidden))
+        let shape = GraphShape {
+            key: column(key, key_type),
+            nodes: properties,
+            edges: of_edges,
+            id,
+            steps: Vec::new(),
+            of_nodes,
+            of_edges: marks,
+        };
+        Ok(graph_rel(BoundGraph { input: Box::new(input), shape }))
+    }
+
+    /// Gives the ids of nodes one type.
+    fn one_key_type(&mut self, keys: &mut [&mut BoundExpr]) -> Bind<()> {
+        // One of unknown type is what another one is.
+        let known = keys.iter().find(|key| !self.is_untyped(key)).map(|key| key.ty);
+        if let (Some(ty), false) = (known, self.checking) {
+            for key in keys.iter_mut() {
+                **key = self.as_other((**key).clone(), ty);
+            }
+        }
+        // An int is the node of the long that equals it, as in an equality of a join.
+        if keys.iter().any(|key| key.ty == Type::Long) {
+            for key in keys.iter_mut().filter(|key| key.ty == Type::Int) {
+                **key = self.coerce((**key).clone(), Type::Long)?;
+            }
+        }
+        Ok(())
     }
 
     /// The column with the ids of nodes.
@@ -102,7 +132,7 @@ impl Binder<'_> {
         let row = RowInfo::of(rel);
         let e = Expr { kind: ExprKind::Name(name.clone()), span: name.span };
         let key = self.scalar(&e, &mut ExprContext::new(&row, scope))?;
-        if !matches!(key.kind, BoundKind::Column(_)) {
+        if !matches!(key.kind, BoundKind::Column(_) | BoundKind::Untyped) {
             return self.error(code::TYPE, name.span, "the ids of nodes are a column");
         }
         if key.ty == Type::Dynamic && !self.is_untyped(&key) {
@@ -133,11 +163,9 @@ impl Binder<'_> {
     }
 
     /// What expressions over nodes, or over edges, see.
-    pub(super) fn graph_row(&mut self, shape: &GraphShape, nodes: bool, open: bool) -> RowInfo {
-        RowInfo {
-            columns: if nodes { shape.properties() } else { shape.edges.clone() },
-            hidden: if open { vec![self.open_marker()] } else { Vec::new() },
-        }
+    pub(super) fn graph_row(shape: &GraphShape, nodes: bool) -> RowInfo {
+        let columns = if nodes { shape.properties() } else { shape.edges.clone() };
+        RowInfo { columns, hidden: if nodes { shape.of_nodes.clone() } else { shape.of_edges.clone() } }
     }
 
     pub(super) fn graph_where(
@@ -148,17 +176,15 @@ impl Binder<'_> {
         predicate: &Expr,
         scope: &Scope,
     ) -> Bind<Rel> {
-        let (open, hidden) = (Self::is_open(&input), input.hidden.clone());
         let mut graph = self.graph(input, operator)?;
-        let row = self.graph_row(&graph.shape, nodes, open);
+        let row = Self::graph_row(&graph.shape, nodes);
         let e = self.scalar(predicate, &mut ExprContext::new(&row, scope))?;
         let e = self.condition(e, "the condition", false)?;
         graph.shape.steps.push(if nodes { GraphStep::Nodes(e) } else { GraphStep::Edges(e) });
-        Ok(graph_rel(graph, hidden))
+        Ok(graph_rel(graph))
     }
 
     pub(super) fn graph_mark_components(&mut self, input: Rel, operator: &Operator) -> Bind<Rel> {
-        let hidden = input.hidden.clone();
         let mut graph = self.graph(input, operator)?;
         let strong = match operator.property("kind").map(|p| (property_text(&p.value), p.value.span)) {
             None => false,
@@ -173,11 +199,10 @@ impl Binder<'_> {
         }
         let column = BoundColumn { id: self.id(), name, ty: Type::Long };
         graph.shape.steps.push(GraphStep::Mark { column, strong });
-        Ok(graph_rel(graph, hidden))
+        Ok(graph_rel(graph))
     }
 
     pub(super) fn graph_to_table(&mut self, input: Rel, operator: &Operator, tables: &[GraphTable], scope: &Scope) -> Bind<Rel> {
-        let open = Self::is_open(&input);
         let graph = self.graph(input, operator)?;
         let [table] = tables else {
             return self.report(
@@ -191,7 +216,12 @@ impl Binder<'_> {
         let key_type = graph.shape.key.ty;
         let mut columns: Vec<BoundColumn> =
             keys.iter().map(|_| BoundColumn { id: self.id(), name: String::new(), ty: key_type }).collect();
-        columns.extend(properties.into_iter().map(|c| BoundColumn { id: self.id(), ..c }));
+        for property in properties {
+            let id = self.id();
+            self.untyped.pass_on(property.id, id);
+            columns.push(BoundColumn { id, ..property });
+        }
+        let marks = Self::graph_row(&graph.shape, table.nodes).hidden;
         let question = if table.nodes { GraphQuestion::Nodes } else { GraphQuestion::Edges };
         let rel = self.asked(graph, question, columns);
         let mut shown = Vec::with_capacity(rel.columns.len());
@@ -205,10 +235,7 @@ impl Binder<'_> {
         for column in rel.columns.iter().skip(keys.len()) {
             shown.push((column.clone(), BoundExpr::column(column, operator.keyword)));
         }
-        let mut rel = Self::projected(rel, shown);
-        if open {
-            rel.hidden.push(self.open_marker());
-        }
+        let rel = Self::open_as(Self::projected(rel, shown), &marks);
         match &table.name {
             Some(name) => self.alias(rel, name, scope),
             None => Ok(rel),
@@ -224,6 +251,7 @@ impl Binder<'_> {
 }
 
 /// A graph in the place of a table.
-fn graph_rel(graph: BoundGraph, hidden: Vec<HiddenColumn>) -> Rel {
+fn graph_rel(graph: BoundGraph) -> Rel {
+    let hidden = graph.shape.of_nodes.iter().chain(&graph.shape.of_edges).cloned().collect();
     Rel { kind: RelKind::Graph(Box::new(graph)), columns: Vec::new(), hidden, serialized: false, table_name: None }
 }

@@ -31,8 +31,6 @@ enum Element {
 /// A pattern while its expressions are bound.
 struct Search<'g> {
     shape: &'g GraphShape,
-    /// The graph's columns are not all known.
-    open: bool,
     names: HashMap<String, Element>,
     /// What must hold for each node.
     nodes: Vec<Option<BoundExpr>>,
@@ -59,13 +57,11 @@ impl Search<'_> {
 
 impl Binder<'_> {
     pub(super) fn graph_search(&mut self, input: Rel, operator: &Operator, search: &GraphSearch, scope: &Scope) -> Bind<Rel> {
-        let open = Self::is_open(&input);
         let graph = self.graph(input, operator)?;
         let matches = self.matches(operator, search.shortest)?;
         let shape = graph.shape.clone();
         let mut pattern = Search {
             shape: &shape,
-            open,
             names: HashMap::new(),
             nodes: Vec::new(),
             edges: Vec::new(),
@@ -219,7 +215,7 @@ impl Binder<'_> {
     /// Takes a condition on one element into the pattern, if it is one.
     fn condition_of_one(&mut self, term: &Expr, pattern: &mut Search<'_>, scope: &Scope) -> Bind<bool> {
         if let Some((edge, inner, condition)) = over_each(term, "all", pattern) {
-            let row = self.graph_row(pattern.shape, inner, pattern.open);
+            let row = Self::graph_row(pattern.shape, inner);
             let e = self.scalar(condition, &mut ExprContext::new(&row, scope))?;
             let e = self.condition(e, "all", false)?;
             let edge = &mut pattern.edges[edge];
@@ -235,7 +231,10 @@ impl Binder<'_> {
         let Some(element) = pattern.names.get(&name).copied().filter(|element| !pattern.is_many(*element)) else {
             return Ok(false);
         };
-        let mut row = self.graph_row(pattern.shape, matches!(element, Element::Node(_)), pattern.open);
+        if self.names_unknown(term, element, &name, pattern)? {
+            return Ok(true);
+        }
+        let mut row = Self::graph_row(pattern.shape, matches!(element, Element::Node(_)));
         for column in &mut row.columns {
             column.name = format!("{name}.{}", column.name);
         }
@@ -286,7 +285,7 @@ impl Binder<'_> {
         }
         for (function, fold) in [("all", EachFold::All), ("any", EachFold::Any), ("map", EachFold::Array)] {
             let Some((edge, inner_nodes, value)) = over_each(e, function, pattern) else { continue };
-            let row = self.graph_row(pattern.shape, inner_nodes, pattern.open);
+            let row = Self::graph_row(pattern.shape, inner_nodes);
             let mut value = self.scalar(value, &mut ExprContext::new(&row, scope))?;
             let ty = if fold == EachFold::Array { Type::Dynamic } else { Type::Bool };
             if ty == Type::Bool {
@@ -333,14 +332,30 @@ impl Binder<'_> {
         };
         match columns.iter().find(|c| c.name == field.text) {
             Some(column) => Ok(BoundExpr::column(column, field.span)),
-            None if pattern.open => Ok(self.untyped_value(field.span)),
-            None => self.unknown(what, field, columns.into_iter().map(|c| c.name).collect()),
+            None => {
+                let marks = Self::graph_row(pattern.shape, matches!(element, Element::Node(_))).hidden;
+                match self.infer(field, &marks) {
+                    Some(unknown) => Ok(unknown),
+                    None => self.unknown(what, field, columns.into_iter().map(|c| c.name).collect()),
+                }
+            }
         }
+    }
+
+    /// True for a condition on an element that names a property which only rows could show; with it, the text is bound again.
+    fn names_unknown(&mut self, term: &Expr, element: Element, name: &str, pattern: &Search<'_>) -> Bind<bool> {
+        let mut fields = Vec::new();
+        properties_of(term, name, &mut fields);
+        let mut unknown = false;
+        for field in &fields {
+            unknown |= matches!(self.property(element, field, pattern)?.kind, BoundKind::Untyped);
+        }
+        Ok(unknown)
     }
 
     /// All properties of a node or an edge, as a bag.
     fn whole(&mut self, element: Element, span: Span, pattern: &Search<'_>) -> Bind<BoundExpr> {
-        let row = self.graph_row(pattern.shape, matches!(element, Element::Node(_)), false);
+        let row = Self::graph_row(pattern.shape, matches!(element, Element::Node(_)));
         let Some(function) = Registry::get().scalar("bag_pack") else { return self.unsupported(span, "a whole node or edge") };
         let args = row.columns.iter().flat_map(|column| {
             let name = BoundExpr::literal(Value::String(column.name.clone()), Type::String, span);
@@ -449,6 +464,22 @@ impl<'t> Visitor<'t> for Elements<'_, '_> {
             }
         }
     }
+}
+
+/// Collects the properties that an expression names of an element.
+fn properties_of(e: &Expr, name: &str, fields: &mut Vec<Name>) {
+    struct Properties<'n>(&'n str, &'n mut Vec<Name>);
+    impl<'t> Visitor<'t> for Properties<'_> {
+        fn expr(&mut self, e: &'t Expr) {
+            if let ExprKind::Path { base, field } = &e.kind
+                && bare_name(base).is_some_and(|base| base.text == self.0)
+            {
+                self.1.push(field.clone());
+            }
+            visit::walk_expr(self, e);
+        }
+    }
+    Properties(name, fields).expr(e);
 }
 
 /// Writes `name.property` as one name.

@@ -38,11 +38,8 @@ impl Binder<'_> {
         let right = self.table(right, scope)?;
         self.joins_within_sub_queries(kind, &left, &right, operator.keyword)?;
         let right = if self.shares_ids(&left, &right) { self.with_fresh_ids(right) } else { right };
-        let (mut left, mut right) = self.infer_join_columns(left, right, on);
-        let (mut pairs, _) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
-        if !self.checking {
-            self.type_keys(&mut left, &mut right, &mut pairs);
-        }
+        let (left, right) = self.infer_join_columns(left, right, on);
+        let (pairs, _) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
         let (columns, hidden): (Vec<BoundColumn>, Vec<HiddenColumn>) = match kind {
             JoinKind::LeftSemi | JoinKind::LeftAnti => (left.columns.clone(), left.hidden.clone()),
             JoinKind::RightSemi | JoinKind::RightAnti => (right.columns.clone(), right.hidden.clone()),
@@ -51,7 +48,7 @@ impl Binder<'_> {
                 (columns, left.hidden.iter().chain(&right.hidden).cloned().collect())
             }
         };
-        Ok(self.joined(left, right, kind, pairs, columns, hidden))
+        Ok(joined(left, right, kind, pairs, columns, hidden))
     }
 
     pub(super) fn lookup(&mut self, left: Rel, operator: &Operator, right: &Expr, on: &[Expr], scope: &Scope) -> Bind<Rel> {
@@ -64,28 +61,11 @@ impl Binder<'_> {
         let right = self.table(right, scope)?;
         self.joins_within_sub_queries(kind, &left, &right, operator.keyword)?;
         let right = if self.shares_ids(&left, &right) { self.with_fresh_ids(right) } else { right };
-        let (mut left, mut right) = self.infer_join_columns(left, right, on);
-        let (mut pairs, right_keys) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
-        if !self.checking {
-            self.type_keys(&mut left, &mut right, &mut pairs);
-        }
+        let (left, right) = self.infer_join_columns(left, right, on);
+        let (pairs, right_keys) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
         let columns = merged_columns(&left.columns, &right.columns, &right_keys);
         let hidden = left.hidden.iter().chain(&right.hidden).cloned().collect();
-        Ok(self.joined(left, right, kind, pairs, columns, hidden))
-    }
-
-    fn joined(
-        &mut self,
-        left: Rel,
-        right: Rel,
-        kind: JoinKind,
-        on: Vec<(BoundExpr, BoundExpr)>,
-        columns: Vec<BoundColumn>,
-        hidden: Vec<HiddenColumn>,
-    ) -> Rel {
-        let kind = RelKind::Join { left: Box::new(left), right: Box::new(right), kind, on };
-        let rel = Rel { columns, hidden, serialized: false, table_name: None, kind };
-        if self.checking { rel } else { self.join_of_no_rows(rel) }
+        Ok(joined(left, right, kind, pairs, columns, hidden))
     }
 
     /// Refuses a join that would have to be run again for each sub-query of `mv-apply` or `partition`: one join of all their
@@ -117,11 +97,20 @@ impl Binder<'_> {
         }
         let (mut of_left, mut of_right) = (Vec::new(), Vec::new());
         on.iter().for_each(|condition| key_names(condition, &mut of_left, &mut of_right));
-        if Self::is_open(&left) {
-            self.add_untyped(&mut left, &of_left);
-        }
-        if Self::is_open(&right) {
-            self.add_untyped(&mut right, &of_right);
+        for (side, mut names) in [(&mut left, of_left), (&mut right, of_right)] {
+            names.retain(|name| side.columns.iter().all(|c| c.name != name.text));
+            if self.checking && Self::is_open(side) {
+                self.add_unread(side, &names);
+                continue;
+            }
+            for name in &names {
+                // The text is bound again, with the column in its place.
+                if self.infer(name, &side.hidden).is_some() {
+                    let id = self.id();
+                    self.untyped.insert(id);
+                    side.columns.push(BoundColumn { id, name: name.text.clone(), ty: Type::Dynamic });
+                }
+            }
         }
         (left, right)
     }
@@ -129,7 +118,7 @@ impl Binder<'_> {
     /// True if a tree was used on both sides, so that ids would collide.
     fn shares_ids(&self, left: &Rel, right: &Rel) -> bool {
         let ids: HashSet<ColId> = left.columns.iter().map(|c| c.id).chain(left.hidden.iter().map(|h| h.id)).collect();
-        right.columns.iter().any(|c| ids.contains(&c.id)) || right.hidden.iter().any(|h| ids.contains(&h.id))
+        right.columns.iter().any(|c| ids.contains(&c.id)) || right.hidden.iter().any(|h| h.is_column() && ids.contains(&h.id))
     }
 
     /// Conditions: a column of both sides by name, or equalities between the sides. Gives pairs of keys and the ids of right
@@ -187,7 +176,8 @@ impl Binder<'_> {
                     let candidates: Vec<String> = row.columns.iter().map(|c| c.name.clone()).collect();
                     return self.unknown(&format!("column on the {side} side:"), name, candidates);
                 };
-                if l.ty != r.ty && l.ty.is_integer() && r.ty.is_integer() {
+                let untyped = self.untyped.contains(l.id) || self.untyped.contains(r.id);
+                if l.ty != r.ty && l.ty.is_integer() && r.ty.is_integer() && !untyped {
                     let message = format!("'{}' is {} on the left and {} on the right", name.text, l.ty, r.ty);
                     return self.report(
                         Diagnostic::error(code::TYPE, name.span, message)
@@ -240,10 +230,23 @@ impl Binder<'_> {
     }
 
     fn join_pair(&mut self, l: BoundExpr, r: BoundExpr, span: Span, pairs: &mut Vec<(BoundExpr, BoundExpr)>) -> Bind<()> {
-        if self.is_untyped(&l) || self.is_untyped(&r) {
-            pairs.push((l, r));
-            return Ok(());
-        }
+        let (l, r) = match (self.is_untyped(&l), self.is_untyped(&r)) {
+            (false, false) => (l, r),
+            (of_left, of_right) if of_left == of_right || self.checking => {
+                let ty = if l.ty == Type::Dynamic { r.ty } else { l.ty };
+                pairs.push(if self.checking { (l, r) } else { (self.as_wanted(l, ty), self.as_wanted(r, ty)) });
+                return Ok(());
+            }
+            // The key of the other side says which type it is.
+            (true, _) => {
+                let ty = r.ty;
+                (self.as_other(l, ty), r)
+            }
+            (_, _) => {
+                let ty = l.ty;
+                (l, self.as_other(r, ty))
+            }
+        };
         if l.ty == Type::Dynamic || r.ty == Type::Dynamic {
             let diagnostic = Diagnostic::error(code::TYPE, span, "a dynamic value cannot be a join's key")
                 .suggest("extend a tostring(…) of it first");
@@ -267,6 +270,19 @@ impl Binder<'_> {
         pairs.push((l, r));
         Ok(())
     }
+}
+
+/// A join of two trees.
+fn joined(
+    left: Rel,
+    right: Rel,
+    kind: JoinKind,
+    on: Vec<(BoundExpr, BoundExpr)>,
+    columns: Vec<BoundColumn>,
+    hidden: Vec<HiddenColumn>,
+) -> Rel {
+    let kind = RelKind::Join { left: Box::new(left), right: Box::new(right), kind, on };
+    Rel { columns, hidden, serialized: false, table_name: None, kind }
 }
 
 /// The names of columns that a join's condition uses of its sides.

@@ -10,7 +10,6 @@ mod find;
 mod graph;
 mod graph_search;
 mod join;
-mod no_rows;
 mod parse;
 mod project;
 mod scan;
@@ -29,75 +28,25 @@ use kqlake_syntax::diagnostics::{Diagnostic, code};
 
 impl Binder<'_> {
     /// One operator over its input (`None` where it comes first). `last` is true at the end of a pipe.
-    ///
-    /// Where an input's columns follow from rows that are not read, any name that is not known otherwise is one of them: the
-    /// operator is bound once to learn those names, and again with them.
     pub(super) fn operator(&mut self, input: Option<Rel>, operator: &Operator, scope: &Scope, last: bool) -> Bind<Rel> {
         let input = match input {
             Some(rel) if self.repeated && renames_repeated_columns(&operator.kind) => Some(self.rename_repeated_columns(rel)),
             input => input,
         };
-        let Some(open) = input.as_ref().filter(|rel| Self::is_open(rel)).cloned() else {
-            return self.operator_over(input, operator, scope, last);
-        };
-        if self.computes_of_no_rows(&operator.kind) {
-            self.type_as_dynamic(&open);
+        match input {
+            Some(rel) if self.checking && Self::is_open(&rel) => self.operator_over_unread(rel, operator, scope, last),
+            input => self.operator_over(input, operator, scope, last),
         }
-        let outer = std::mem::take(&mut self.inferred);
-        let (found, extra, generated) = (self.diagnostics.len(), self.extra_tables.len(), self.generated);
-        let (asked, answered) = (self.request.is_some(), self.next_answer);
-        // While an operator around this one is learning, this one is not bound twice: that would double with each level.
-        let learning = std::mem::replace(&mut self.learning, true);
-        let result = self.operator_over(input, operator, scope, last);
-        self.learning = learning;
-        let names = std::mem::replace(&mut self.inferred, outer);
-        if names.is_empty() || learning {
-            return self.left_open(result, &operator.kind);
-        }
-        self.diagnostics.truncate(found);
-        self.extra_tables.truncate(extra);
-        self.generated = generated;
-        self.next_answer = answered;
-        if !asked {
-            self.request = None;
-        }
-        let mut input = open;
-        let outer = std::mem::take(&mut self.just_inferred);
-        self.add_untyped(&mut input, &names);
-        if !self.checking {
-            for name in &names {
-                let taken =
-                    format!("'{}' is taken for a column: which there are follows from rows, and there are none", name.text);
-                self.warn(name.span, taken);
-            }
-            if self.computes_of_no_rows(&operator.kind) {
-                self.type_as_dynamic(&input);
-            }
-        }
-        let result = self.operator_over(Some(input), operator, scope, last);
-        self.just_inferred = outer;
-        self.left_open(result, &operator.kind)
     }
 
-    /// To Microsoft's language service, what an operator makes of a table of unknown columns may have unknown columns too, even
-    /// where it says which there are.
-    fn left_open(&mut self, result: Bind<Rel>, kind: &OperatorKind) -> Bind<Rel> {
-        use OperatorKind as K;
-        let mut rel = result?;
-        if !self.checking {
-            return Ok(self.of_no_rows(rel, kind));
-        }
-        let closes = matches!(
-            kind,
-            K::Count(_) | K::GetSchema | K::Reduce { .. } | K::Evaluate { .. } | K::Consume | K::Fork(_) | K::Facet { .. }
-        );
-        if !closes && !Self::is_open(&rel) {
-            rel.hidden.push(self.open_marker());
-        }
-        Ok(rel)
-    }
-
-    fn operator_over(&mut self, input: Option<Rel>, operator: &Operator, scope: &Scope, last: bool) -> Bind<Rel> {
+    /// The same, of an input whose columns are those that it has.
+    pub(in crate::binder) fn operator_over(
+        &mut self,
+        input: Option<Rel>,
+        operator: &Operator,
+        scope: &Scope,
+        last: bool,
+    ) -> Bind<Rel> {
         use OperatorKind as K;
         // Filters in a row become one and cost nothing.
         if !matches!(operator.kind, K::Where(_)) {
@@ -170,7 +119,7 @@ impl Binder<'_> {
             K::Reduce { by } => self.reduce(input, operator, by, scope),
             K::Scan { .. } => self.scan(input, operator, &operator.kind, scope),
             K::Serialize(items) => self.serialize(input, items, scope),
-            K::GetSchema => self.getschema(&input, operator),
+            K::GetSchema => self.getschema(input, operator),
             K::As(name) => {
                 let wanted = operator.property("hint.materialized").map(|p| shape::property_text(&p.value));
                 let once = self.differs && wanted.is_some_and(|text| text.eq_ignore_ascii_case("true"));

@@ -26,7 +26,7 @@ impl Binder<'_> {
             self.propagate_type(id, &e);
             columns.push((BoundColumn { id, name, ty: e.ty }, e));
         }
-        Ok(Self::projected(input, columns))
+        Ok(Self::closed(Self::projected(input, columns)))
     }
 
     pub(super) fn extend(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
@@ -213,9 +213,7 @@ impl Binder<'_> {
                     Some(_) => {
                         picked.extend(input.columns.iter().filter(|c| c.name == name.text).map(|c| c.id));
                     }
-                    None if Self::is_open(input) => {
-                        self.infer(name);
-                    }
+                    None if self.infer(name, &input.hidden).is_some() => {}
                     None => {
                         let candidates: Vec<String> = input.columns.iter().map(|c| c.name.clone()).collect();
                         let _: Bind<()> = self.unknown("column", name, candidates);
@@ -256,40 +254,46 @@ impl Binder<'_> {
 
     pub(super) fn project_keep(&mut self, input: Rel, patterns: &[Expr], scope: &Scope) -> Bind<Rel> {
         let picked = self.select_columns(&input, patterns, scope)?;
-        let known = |c: &&BoundColumn| picked.contains(&c.id) && !self.just_inferred.contains(&c.id);
+        let known = |c: &&BoundColumn| picked.contains(&c.id) && !self.is_just_inferred(c.id);
         let columns = input.columns.iter().filter(known).cloned().collect();
-        Ok(Self::renamed(input, columns))
+        Ok(Self::closed(Self::renamed(input, columns)))
     }
 
     /// Columns by the names and patterns that constants hold, in the order in which they are named. What names no column is
     /// skipped.
     pub(super) fn project_by_names(&mut self, input: Rel, names: &[Expr], scope: &Scope) -> Bind<Rel> {
         let nothing = RowInfo::default();
-        let mut patterns: Vec<String> = Vec::new();
+        let mut patterns: Vec<(String, Span)> = Vec::new();
         for name in names {
             if matches!(name.kind, ExprKind::Star) {
-                patterns.push("*".to_owned());
+                patterns.push(("*".to_owned(), name.span));
                 continue;
             }
             let e = self.scalar(name, &mut ExprContext::new(&nothing, scope))?;
             match self.constant(&e, "a column's name")? {
-                Some(Value::String(name)) => patterns.push(name),
+                Some(Value::String(text)) => patterns.push((text, name.span)),
                 Some(Value::Dynamic(Json::Array(items))) if items.iter().all(Json::is_string) => {
-                    patterns.extend(items.iter().filter_map(Json::as_str).map(str::to_owned));
+                    patterns.extend(items.iter().filter_map(Json::as_str).map(|text| (text.to_owned(), name.span)));
                 }
                 Some(_) => return self.error(code::TYPE, name.span, "a name or an array of names is expected here"),
                 None => {}
             }
         }
         let mut columns: Vec<BoundColumn> = Vec::new();
-        for pattern in &patterns {
+        for (name, at) in &patterns {
+            // One that no column has is a column of a table whose columns follow from rows.
+            if !self.checking && !name.contains('*') && !input.columns.iter().any(|c| c.name == *name) {
+                self.infer(&Name { text: name.clone(), span: *at }, &input.hidden);
+            }
+        }
+        for (pattern, _) in &patterns {
             for column in input.columns.iter().filter(|c| names::wildcard_match(pattern, &c.name)) {
                 if !columns.iter().any(|c| c.id == column.id) {
                     columns.push(column.clone());
                 }
             }
         }
-        Ok(Self::renamed(input, columns))
+        Ok(Self::closed(Self::renamed(input, columns)))
     }
 
     pub(super) fn project_rename(&mut self, input: Rel, pairs: &[(Name, Expr)]) -> Bind<Rel> {
@@ -303,8 +307,7 @@ impl Binder<'_> {
             };
             let known = self.named_column(&input.columns, &old.text);
             let Some(at) = known.and_then(|known| input.columns.iter().position(|c| c.id == known.id)) else {
-                if Self::is_open(&input) {
-                    self.infer(old);
+                if self.infer(old, &input.hidden).is_some() {
                     continue;
                 }
                 let candidates: Vec<String> = input.columns.iter().map(|c| c.name.clone()).collect();
@@ -335,10 +338,7 @@ impl Binder<'_> {
                 ExprKind::Star => input.columns.clone(),
                 ExprKind::Name(name) => match self.named_column(&input.columns, &name.text) {
                     Some(column) => vec![column.clone()],
-                    None if Self::is_open(&input) => {
-                        self.infer(name);
-                        Vec::new()
-                    }
+                    None if self.infer(name, &input.hidden).is_some() => Vec::new(),
                     None => {
                         let candidates: Vec<String> = input.columns.iter().map(|c| c.name.clone()).collect();
                         return self.unknown("column", name, candidates);

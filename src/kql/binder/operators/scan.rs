@@ -49,8 +49,12 @@ impl Binder<'_> {
         let match_id = self.scan_match_id(operator, &row)?;
         let inputs: Vec<ColId> = input.columns.iter().map(|c| c.id).collect();
         let partition = partition.iter().filter_map(|id| inputs.iter().position(|i| i == id)).collect();
-        let mut out: Vec<BoundColumn> =
-            row.columns.iter().map(|c| BoundColumn { id: self.id(), name: c.name.clone(), ty: c.ty }).collect();
+        let mut out = Vec::with_capacity(row.columns.len());
+        for column in &row.columns {
+            let id = self.id();
+            self.untyped.pass_on(column.id, id);
+            out.push(BoundColumn { id, ..column.clone() });
+        }
         let op = BoundScan {
             own: row.columns[..own].to_vec(),
             declared,
@@ -62,7 +66,7 @@ impl Binder<'_> {
         if let Some(name) = match_id {
             out.push(BoundColumn { id: self.id(), name, ty: Type::Long });
         }
-        Ok(self.computed(input, inputs, Arc::new(op), out, true))
+        Ok(Self::open_as(self.computed(input, inputs, Arc::new(op), out, true), &row.hidden))
     }
 
     /// The rows in their order, those of a partition behind one another; and the columns that partition them.
@@ -107,7 +111,7 @@ impl Binder<'_> {
     /// The columns that conditions see: the input's, the declared ones, and `step.column` of every step's last match.
     fn scan_row(&mut self, input: &Rel, declare: &[ScanColumn], steps: &[ScanStep], scope: &Scope) -> Bind<ScanRow> {
         let mut row = RowInfo::of(input);
-        row.hidden.retain(|h| matches!(h.role, HiddenRole::Open));
+        row.hidden.retain(|h| !h.is_column());
         let own = row.columns.len();
         let mut declared = Vec::with_capacity(declare.len());
         for column in declare {
@@ -137,7 +141,9 @@ impl Binder<'_> {
             }
             for column in &row.columns {
                 let name = format!("{}.{}", step.name.text, column.name);
-                state.push(BoundColumn { id: self.id(), name, ty: column.ty });
+                let id = self.id();
+                self.untyped.pass_on(column.id, id);
+                state.push(BoundColumn { id, name, ty: column.ty });
             }
         }
         Ok(ScanRow { row, own, declared, state })
@@ -195,20 +201,30 @@ impl Binder<'_> {
     /// An expression of a step: `step.column` is a column of the state.
     fn scan_expr(&mut self, e: &Expr, full: &RowInfo, steps: &[ScanStep], scope: &Scope) -> Bind<BoundExpr> {
         let mut rewritten = e.clone();
-        state_names(&mut rewritten, steps);
+        let mut named = Vec::new();
+        state_names(&mut rewritten, steps, &mut named);
+        for (name, field) in named {
+            // A column that follows from rows, in a step's last match.
+            if full.find(&name.text).is_none()
+                && let Some(unknown) = self.infer(&field, &full.hidden)
+            {
+                return Ok(unknown);
+            }
+        }
         self.scalar(&rewritten, &mut ExprContext::new(full, scope))
     }
 }
 
-/// Writes `step.column` as one name.
-fn state_names(e: &mut Expr, steps: &[ScanStep]) {
+/// Writes `step.column` as one name, and notes it with the column's.
+fn state_names(e: &mut Expr, steps: &[ScanStep], named: &mut Vec<(Name, Name)>) {
     if let ExprKind::Path { base, field } = &e.kind
         && let ExprKind::Name(step) = &base.kind
         && steps.iter().any(|s| s.name.text == step.text)
     {
         let name = Name { text: format!("{}.{}", step.text, field.text), span: e.span };
+        named.push((name.clone(), field.clone()));
         e.kind = ExprKind::Name(name);
         return;
     }
-    visit::for_each_part_mut(e, &mut |part| state_names(part, steps));
+    visit::for_each_part_mut(e, &mut |part| state_names(part, steps, named));
 }

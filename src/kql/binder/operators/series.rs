@@ -107,7 +107,7 @@ impl Binder<'_> {
             let (SeriesRange::Step { step, .. } | SeriesRange::InRange { step, .. }) = range;
             let step = self.scalar(step, &mut ExprContext::new(&RowInfo::default(), scope))?;
             let ty = if step.ty == Type::TimeSpan { Type::DateTime } else { Type::Long };
-            expr = BoundExpr::new(BoundKind::Unknown, ty, expr.span);
+            expr = self.as_wanted(expr, ty);
         }
         if !expr.ty.is_summable() {
             let message = format!("the axis of make-series is a number, datetime or timespan, not {}", expr.ty);

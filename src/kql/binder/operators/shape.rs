@@ -33,7 +33,8 @@ const RENDER_KINDS: [&str; 20] = [
 ];
 
 impl Binder<'_> {
-    pub(super) fn getschema(&mut self, input: &Rel, operator: &Operator) -> Bind<Rel> {
+    pub(super) fn getschema(&mut self, input: Rel, operator: &Operator) -> Bind<Rel> {
+        self.not_in_sub_query(operator, "getschema")?;
         if operator.property("kind").is_some_and(|p| property_text(&p.value) == "csl") {
             // The schema as a text that a datatable could begin with.
             let shown: Vec<String> = input.columns.iter().map(|c| format!("{}:{}", c.name, c.ty)).collect();
@@ -48,7 +49,12 @@ impl Binder<'_> {
             ("DataType", Type::String),
             ("ColumnType", Type::String),
         ];
-        let columns = shape.iter().map(|(name, ty)| BoundColumn { id: self.id(), name: (*name).to_owned(), ty: *ty }).collect();
+        let columns: Vec<BoundColumn> =
+            shape.iter().map(|(name, ty)| BoundColumn { id: self.id(), name: (*name).to_owned(), ty: *ty }).collect();
+        if self.checking {
+            // What fits either is right.
+            self.untyped.insert(columns[1].id);
+        }
         let rows = input
             .columns
             .iter()

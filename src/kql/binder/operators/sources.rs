@@ -88,6 +88,8 @@ impl Binder<'_> {
                 if range_rows(&from, &to, &step).is_none() {
                     return self.error(code::TYPE, at, "a bound of range is no number");
                 }
+                // A check makes few of them.
+                self.lacks_rows = true;
                 RelKind::Range { id, ty, from, to, step }
             }
             _ => RelKind::Values(Vec::new()),

@@ -51,6 +51,12 @@ impl Binder<'_> {
             return Err(BindError::Reported);
         }
         if keys.is_empty() && results.is_empty() {
+            if !aggregates.is_empty() && row.is_open() {
+                // All columns of a table of which none is known.
+                let kind = RelKind::Values(vec![Vec::new()]);
+                let row_of_none = Rel { kind, ..crate::binder::source::empty_rel() };
+                return Ok(Self::open_as(row_of_none, &row.hidden));
+            }
             return self.error(code::SYNTAX, span, "summarize needs an aggregate or a key");
         }
         // Keys first in the order written, then aggregates; one scope of names.
@@ -72,7 +78,8 @@ impl Binder<'_> {
             self.propagate_type(id, &e);
             columns.push((BoundColumn { id, name: name.clone(), ty: e.ty }, e));
         }
-        Ok(Self::projected(grouped, columns))
+        let rel = Self::projected(grouped, columns);
+        Ok(if aggregates.iter().any(returns_all_columns) { Self::open_as(rel, &row.hidden) } else { rel })
     }
 
     /// A key of `by`; dynamic values cannot be grouped.
@@ -164,7 +171,7 @@ impl Binder<'_> {
         for arg in &args[1..] {
             if matches!(arg.expr.kind, ExprKind::Star) {
                 for column in ctx.row.columns.clone() {
-                    if keys.contains(&column.name) || self.just_inferred.contains(&column.id) || !returned.insert(column.id) {
+                    if keys.contains(&column.name) || self.is_just_inferred(column.id) || !returned.insert(column.id) {
                         continue;
                     }
                     by_star.insert(column.id);
@@ -237,7 +244,7 @@ impl Binder<'_> {
         for arg in args {
             if matches!(arg.expr.kind, ExprKind::Star) {
                 for column in ctx.row.columns.clone() {
-                    if !keys.contains(&column.name) && !self.just_inferred.contains(&column.id) {
+                    if !keys.contains(&column.name) && !self.is_just_inferred(column.id) {
                         values.push((Some(column.name.clone()), BoundExpr::column(&column, arg.expr.span)));
                     }
                 }
@@ -246,7 +253,7 @@ impl Binder<'_> {
             let e = self.argument(&arg.expr, ctx)?;
             values.push((names::argument_name(arg), e));
         }
-        if values.is_empty() && self.answers.is_some() {
+        if values.is_empty() && self.answers.is_some() && !ctx.row.is_open() {
             return self.error(code::ARITY, function.span, format!("{} takes at least one value", function.text));
         }
         // Several values are taken from one row; a single one from a row that has it ("take_any() (aggregation function)" in the
@@ -318,6 +325,11 @@ impl Binder<'_> {
         }
         Ok(out)
     }
+}
+
+/// True for `arg_max(x, *)` and its kin.
+fn returns_all_columns(item: &NamedExpr) -> bool {
+    matches!(&item.expr.kind, ExprKind::Call { args, .. } if args.iter().any(|arg| matches!(arg.expr.kind, ExprKind::Star)))
 }
 
 /// How `arg_max` or its kin is called.

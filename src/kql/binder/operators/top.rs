@@ -79,7 +79,7 @@ impl Binder<'_> {
         let wanted: Vec<names::TargetName> = rel.columns.iter().map(|c| names::TargetName::Derived(c.name.clone())).collect();
         let settled = self.resolve_names(&wanted, HashSet::new(), false);
         let columns = rel.columns.iter().zip(settled).map(|(c, name)| BoundColumn { name, ..c.clone() }).collect();
-        Ok(Self::renamed(rel, columns))
+        Ok(Self::closed(Self::renamed(rel, columns)))
     }
 
     fn nested_level(&mut self, level: &NestedLevel, number: usize, row: &RowInfo, scope: &Scope) -> Bind<BoundLevel> {
@@ -133,6 +133,7 @@ impl Binder<'_> {
         let mut columns: Vec<(BoundColumn, BoundExpr)> =
             grouped.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
         let result = BoundColumn { id: self.id(), name: level.shown.clone(), ty: value.ty };
+        self.propagate_type(result.id, &value);
         columns.push((result.clone(), value));
         let key_columns = grouped.columns.clone();
         let mut rel = Self::projected(grouped, columns);
@@ -239,6 +240,9 @@ impl Binder<'_> {
     /// The kept rows and those of the others, whose columns are the same.
     fn nested_union(&mut self, kept: Rel, rests: Vec<Rel>) -> Rel {
         let columns: Vec<BoundColumn> = kept.columns.iter().map(|c| BoundColumn { id: self.id(), ..c.clone() }).collect();
+        for (from, to) in kept.columns.iter().zip(&columns) {
+            self.untyped.pass_on(from.id, to.id);
+        }
         let inputs = std::iter::once(kept)
             .chain(rests)
             .map(|rel| {
@@ -256,6 +260,7 @@ impl Binder<'_> {
         let mut aggregates = Vec::with_capacity(level.aggregates.len());
         for (id, aggregate) in &level.aggregates {
             let fresh = self.id();
+            self.untyped.pass_on(*id, fresh);
             ids.push((*id, fresh));
             aggregates.push((fresh, remap_aggregate(aggregate.clone(), remap)));
         }
@@ -329,7 +334,9 @@ impl Binder<'_> {
     fn key_column(&mut self, of: &NamedExpr, row: &RowInfo, scope: &Scope) -> Bind<(String, BoundExpr)> {
         let (_, key) = self.group_key(of, row, scope)?;
         match crate::binder::bare_name(&of.expr) {
-            Some(name) if of.names.is_empty() && matches!(key.kind, BoundKind::Column(_) | BoundKind::Unknown) => {
+            Some(name)
+                if of.names.is_empty() && matches!(key.kind, BoundKind::Column(_) | BoundKind::Unknown | BoundKind::Untyped) =>
+            {
                 Ok((name.text.clone(), key))
             }
             _ => {

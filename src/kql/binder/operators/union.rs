@@ -140,6 +140,7 @@ impl Binder<'_> {
         source: Option<String>,
         span: Span,
     ) -> Bind<Rel> {
+        let rels = self.union_types(rels);
         let targets = self.union_targets(&rels, inner);
         let mut columns = Vec::new();
         if let Some(source) = &source {
@@ -160,15 +161,16 @@ impl Binder<'_> {
             self.not_run(Diagnostic::error(code::UNSUPPORTED, span, message))?;
         }
         let offset = usize::from(source.is_some());
-        let none = !self.checking && rels.iter().all(|(_, rel)| Self::is_open_without_rows(rel));
         let mirrored = self.union_promoted(&rels, &targets, &columns[offset..]);
         for (column, target) in columns[offset..].iter().zip(&targets) {
-            let untyped = |c: &BoundColumn| target.takes(c) && self.untyped.contains(&c.id);
-            if (self.checking || none) && rels.iter().any(|(_, rel)| rel.columns.iter().any(untyped)) {
-                self.untyped.insert(column.id);
+            let taken = || rels.iter().flat_map(|(_, rel)| &rel.columns).filter(|c| target.takes(c)).map(|c| c.id);
+            // One table says which type it is; to Microsoft's language service it is not known where one does not.
+            let first = taken().find(|id| self.untyped.contains(*id));
+            if let Some(first) = first.filter(|_| self.checking || taken().all(|id| self.untyped.contains(id))) {
+                self.untyped.pass_on(first, column.id);
             }
         }
-        let open = self.checking && rels.iter().any(|(_, rel)| Self::is_open(rel));
+        let marks = self.union_marks(&rels, inner);
         let mut inputs = Vec::with_capacity(rels.len());
         for (label, rel) in rels {
             let mut exprs = Vec::with_capacity(columns.len());
@@ -192,11 +194,63 @@ impl Binder<'_> {
         hidden.extend(mirrored.into_iter().map(|(h, _)| h));
         let mut ids: Vec<ColId> = columns.iter().map(|c| c.id).collect();
         ids.extend(hidden.iter().map(|h| h.id));
-        if open {
-            hidden.push(self.open_marker());
+        hidden.extend(marks);
+        Ok(Rel { columns, hidden, serialized: false, table_name: None, kind: RelKind::Union { inputs, ids } })
+    }
+
+    /// The tables with their columns of unknown types as those that the other tables have under their names.
+    fn union_types(&mut self, rels: Vec<(String, Rel)>) -> Vec<(String, Rel)> {
+        if self.checking {
+            return rels;
         }
-        let rel = Rel { columns, hidden, serialized: false, table_name: None, kind: RelKind::Union { inputs, ids } };
-        Ok(if none { self.emptied(rel) } else { rel })
+        let mut known: HashMap<String, Type> = HashMap::new();
+        for untyped in [false, true] {
+            for column in rels.iter().flat_map(|(_, rel)| &rel.columns) {
+                if self.untyped.contains(column.id) == untyped && !(untyped && column.ty == Type::Dynamic) {
+                    known.entry(column.name.clone()).or_insert(column.ty);
+                }
+            }
+        }
+        let settled = |b: &mut Self, rel: Rel| {
+            let differs = |c: &BoundColumn| known.get(&c.name).filter(|ty| b.untyped.contains(c.id) && **ty != c.ty).copied();
+            let wanted: Vec<Option<Type>> = rel.columns.iter().map(differs).collect();
+            if wanted.iter().all(Option::is_none) {
+                return rel;
+            }
+            let mut columns = Vec::with_capacity(wanted.len());
+            for (column, wanted) in rel.columns.iter().zip(wanted) {
+                let (mut column, mut e) = (column.clone(), BoundExpr::column(column, Span::default()));
+                if let Some(ty) = wanted {
+                    let id = b.id();
+                    b.untyped.pass_on(column.id, id);
+                    e = b.as_other(e, ty);
+                    column = BoundColumn { id, ty, ..column };
+                }
+                columns.push((column, e));
+            }
+            let table_name = rel.table_name.clone();
+            Rel { table_name, ..Self::projected(rel, columns) }
+        };
+        rels.into_iter().map(|(label, rel)| (label, settled(self, rel))).collect()
+    }
+
+    /// What marks the result as a table of which more columns may be named.
+    fn union_marks(&mut self, rels: &[(String, Rel)], inner: bool) -> Vec<HiddenColumn> {
+        let mut marks: Vec<HiddenColumn> =
+            rels.iter().flat_map(|(_, rel)| rel.hidden.iter().filter(|h| !h.is_column())).cloned().collect();
+        if self.checking {
+            marks.truncate(1);
+        } else if inner && !marks.is_empty() {
+            // A column of the result is one of each table.
+            let firsts = rels.iter().filter_map(|(_, rel)| rel.hidden.iter().find(|h| !h.is_column()));
+            let tables = firsts.flat_map(|h| match &h.role {
+                HiddenRole::Open(tables) => tables.clone(),
+                _ => Vec::new(),
+            });
+            let role = HiddenRole::Open(tables.collect());
+            marks = vec![HiddenColumn { role, ..self.open_marker() }];
+        }
+        marks
     }
 
     /// The columns of a union's result: each name with its type, and a name with several types once a type, as `name_type`.

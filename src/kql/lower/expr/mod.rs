@@ -139,7 +139,7 @@ pub(crate) fn value(e: &BoundExpr) -> Lowered<Expr> {
         BoundKind::Literal(v) => constant(scalar(v, e.ty)),
         BoundKind::Column(id) if e.ty == Type::DateTime => super::ticks::decode(column(*id)),
         BoundKind::Column(id) => column(*id),
-        BoundKind::Unknown => null(e.ty),
+        BoundKind::Unknown | BoundKind::Untyped => null(e.ty),
         BoundKind::Call { function, args } => call(function, args, e)?,
         BoundKind::Cast(inner) => widen(inner, e.ty)?,
         BoundKind::Path { base, steps } => dynamic::path(base, steps)?,
