@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, cast, lit};
@@ -25,7 +24,7 @@ use url::Url;
 use crate::error::{Error, Result};
 use kqlake_kql::catalog::{Catalog, TableSchema};
 use kqlake_kql::scans::{ScanCatalog, ScanTable};
-use kqlake_lake::as_kql_takes_it;
+use kqlake_lake::{Parquet, as_kql_takes_it};
 use kqlake_value::Column;
 use kqlake_value::columns::field_type;
 use kqlake_value::texts::is_text;
@@ -196,7 +195,7 @@ fn format(path: &Path) -> std::result::Result<Option<Arc<dyn FileFormat>>, Strin
     let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
     Ok(match end.as_str() {
         // What the metadata of a column says is its KQL type.
-        "parquet" => Some(Arc::new(ParquetFormat::default().with_skip_metadata(false).with_force_view_types(false))),
+        "parquet" => Some(Arc::new(Parquet::new())),
         "csv" => Some(Arc::new(csv())),
         "tsv" => Some(Arc::new(csv().with_delimiter(b'\t'))),
         "json" | "ndjson" | "jsonl" => None,

@@ -10,7 +10,7 @@ use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::{FileScanConfig, FileSource as _, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
-use datafusion::physical_expr::utils::split_conjunction;
+use datafusion::physical_expr::utils::{collect_columns, split_conjunction};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
@@ -102,10 +102,15 @@ fn describe(out: &mut String, config: &FileScanConfig, source: &ParquetSource, f
     let schema = source.table_schema().table_schema();
     for part in source.filter().iter().flat_map(split_conjunction) {
         let pruning = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(Arc::clone(part));
-        if pruning.is_ok_and(|pruning| !pruning.always_true()) {
+        let columns = collect_columns(part);
+        let of_reals = columns.iter().all(|column| schema.field(column.index()).data_type().is_floating());
+        if !of_reals && pruning.is_ok_and(|pruning| !pruning.always_true()) {
             let _ = writeln!(out, "  Filter on the files: {part}.");
         } else {
-            let why = "it leaves out no file or page, since it is computed from values and bounds do not tell";
+            let why = match of_reals && !columns.is_empty() {
+                true => "it leaves out no file or page, since bounds of reals do not tell of NaN",
+                false => "it leaves out no file or page, since it is computed from values and bounds do not tell",
+            };
             let _ = writeln!(out, "  Filter row by row: {part}; {why}.");
         }
     }

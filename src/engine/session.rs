@@ -38,7 +38,7 @@ pub(super) fn for_sql(
     let builder = SessionStateBuilder::new_with_default_features()
         .with_config(config(options, false))
         .with_runtime_env(runtime(options, spill)?);
-    let builder = long_texts::guard_concatenation(rules::install(builder), options.memory_limit);
+    let builder = long_texts::guard_concatenation(rules::install_for_sql(rules::install(builder)), options.memory_limit);
     let mut planners = vec![Arc::new(Operators { now_us }) as Arc<dyn ExprPlanner>];
     planners.extend(SessionStateDefaults::default_expr_planners());
     let session = SessionContext::new_with_state(builder.with_expr_planners(planners).with_type_planner(Arc::new(Types)).build());

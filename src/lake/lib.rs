@@ -51,6 +51,7 @@ use self::log::delta::Log;
 use self::log::{actions, files};
 pub use self::read::as_kql::as_kql_takes_it;
 pub use self::read::broken::broken_file;
+pub use self::read::parquet_format::Parquet;
 pub use self::read::provider::{SCAN_BYTES, SCAN_FILES};
 pub use self::read::snapshot::{TableSnapshot, TableStats};
 pub use self::read::texts_once::TextsOnce;

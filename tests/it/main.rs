@@ -48,6 +48,7 @@ mod promoted;
 mod quarantine;
 mod query_speed;
 mod readers;
+mod reals;
 mod repair;
 mod report_tenants;
 mod returned;

@@ -4,6 +4,7 @@
 mod constants;
 mod filters;
 mod joined_names;
+mod one_real;
 mod ordered_distinct;
 mod ordered_scans;
 mod real_groups;
@@ -21,6 +22,11 @@ use kqlake_lake::TextsOnce;
 
 /// DataFusion's rules for members of structures.
 const LEAF_RULES: [&str; 2] = ["extract_leaf_expressions", "push_down_leaf_projections"];
+
+/// The rules for SQL beside those of [`install`]; KQL's lowering does by itself what they do.
+pub(super) fn install_for_sql(builder: SessionStateBuilder) -> SessionStateBuilder {
+    builder.with_analyzer_rule(Arc::new(one_real::OneReal))
+}
 
 /// A session's rules, logical and physical.
 pub(super) fn install(builder: SessionStateBuilder) -> SessionStateBuilder {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -42,7 +41,7 @@ impl PhysicalOptimizerRule for RealGroups {
 fn has_real(aggregate: &AggregateExec) -> Result<bool> {
     let schema = aggregate.input().schema();
     for (group, _) in aggregate.group_expr().expr() {
-        if group.data_type(&schema)? == DataType::Float64 {
+        if group.data_type(&schema)?.is_floating() {
             return Ok(true);
         }
     }

@@ -26,6 +26,7 @@ use parquet::file::metadata::{
 };
 use parquet::schema::types::{SchemaDescriptor, Type};
 
+use super::reals::without_bounds_of_reals;
 use crate::error::LakeError;
 
 /// The columns that a scan reads of a file; goes with the file as an extension of its [`PartitionedFile`], whose Arrow schema has
@@ -189,9 +190,11 @@ impl LakeReader {
             Some(at) => end.slice(at..end.len() - TAIL as usize),
             None => self.read(begin..begin + length)?,
         };
-        let Some(kept) = self.kept.clone() else { return ParquetMetaDataReader::decode_metadata(&footer) };
+        let Some(kept) = self.kept.clone() else {
+            return without_bounds_of_reals(ParquetMetaDataReader::decode_metadata(&footer)?);
+        };
         let metadata = ParquetMetaDataReader::decode_metadata_with_options(&footer, Some(&kept.options()))?;
-        let metadata = kept.project(metadata)?;
+        let metadata = without_bounds_of_reals(kept.project(metadata)?)?;
         if kept.few_rows { self.with_pages(metadata) } else { Ok(metadata) }
     }
 
