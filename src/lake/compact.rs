@@ -107,7 +107,7 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
             Err((_, e)) => return Err(e),
         }
     }
-    let today = day_of(lake.now_millis().saturating_mul(1_000));
+    let (today, mut made) = (day_of(lake.now_millis().saturating_mul(1_000)), HashSet::new());
     // Each round merges what fits at a time; a round without work is the last.
     for _ in 0..MOST_ROUNDS {
         let work = plan(&snapshot, options.target_bytes, today, &broken.keys().copied().collect());
@@ -130,7 +130,7 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
                     }
                 }
             }
-            commit(lake, def, replacements, &mut report).await?;
+            commit(lake, def, replacements, &mut made, &mut report).await?;
         }
         let Some(now) = lake.snapshot(def).await? else { break };
         let stuck = now.version() == snapshot.version() || report.skipped > skipped;
@@ -154,11 +154,13 @@ fn delete(dir: &Path, replacements: &[Replacement]) {
     file::delete(dir, replacements.iter().flat_map(|r| &r.outputs));
 }
 
-/// Commits replacements, as far as their inputs are still live.
+/// Commits replacements, as far as their inputs are still live. Files that the same work has `made` before, and merges again, count for
+/// nothing.
 async fn commit(
     lake: &Lake,
     def: &'static TableDef,
     mut replacements: Vec<Replacement>,
+    made: &mut HashSet<String>,
     report: &mut CompactReport,
 ) -> Result<(), LakeError> {
     let dir = lake.table_dir(def);
@@ -178,7 +180,9 @@ async fn commit(
         }
         let add: Vec<NewFile> = replacements.iter().flat_map(|r| r.outputs.iter().cloned()).collect();
         let remove: Vec<FileEntry> = replacements.iter().flat_map(|r| r.inputs.iter().cloned()).collect();
-        let (written, merged) = (add.len(), remove.len());
+        let again = remove.iter().filter(|file| made.contains(&file.path)).count();
+        let (written, merged) = (add.len(), remove.len() - again);
+        let added: Vec<String> = add.iter().map(|file| file.path.clone()).collect();
         let change = Change { add, remove, data_change: false, ..Change::default() };
         match log.commit(change, &dir, lake.now_millis()).await {
             Ok(log) => lake.keep_log(def, log),
@@ -189,7 +193,8 @@ async fn commit(
             }
             Err(CommitError::Unknown(error)) => return Err(error),
         }
-        report.written += written;
+        made.extend(added);
+        report.written = (report.written + written).saturating_sub(again);
         report.merged += merged;
         return Ok(());
     }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use zip::ZipArchive;
 
+use super::compressed::Verified;
 use super::input::{Expansion, FileLimits};
 use super::record::Stop;
 use super::zip_directory::Directory;
@@ -68,7 +69,7 @@ pub(crate) fn each_entry(
             Some(reason) => Err(reason.to_owned()),
             None if symlink => Err("the entry is a symbolic link".to_owned()),
             None => Ok(EntryContent {
-                reader: Box::new(Expansion::new(entry, Rc::clone(&produced), move || size, limits)),
+                reader: Box::new(Verified::new(Expansion::new(entry, Rc::clone(&produced), move || size, limits))),
                 compressed,
             }),
         };

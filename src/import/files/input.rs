@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::bytes::ByteStream;
+use super::compressed::{GzipMembers, Verified};
 use kqlake_durable::ScratchFolder;
 use kqlake_value::format::hex;
 
@@ -180,8 +180,8 @@ pub(crate) fn open_text<'r>(
             return Err(io::Error::other(format!("gzip inside gzip more than {MAX_LAYERS} times")));
         }
         layers += 1;
-        let inner = Expansion::new(MultiGzDecoder::new(stream), Rc::default(), consumed.clone(), limits);
-        (head, stream) = look_ahead(Box::new(inner), 4)?;
+        let inner = Expansion::new(GzipMembers::new(stream), Rc::default(), consumed.clone(), limits);
+        (head, stream) = look_ahead(Box::new(Verified::new(inner)), 4)?;
     }
     let text = match head.as_slice() {
         [0xEF, 0xBB, 0xBF, ..] => {

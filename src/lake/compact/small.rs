@@ -6,7 +6,7 @@
 //! files of each. What is larger than a landing may merge, and what a large landing
 //! leaves, is left to compaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::tiers::{MOST_INPUTS, is_changing};
 use super::{CompactOptions, CompactReport, Replacement, UpkeepReport, commit, delete, merge_by_query};
@@ -75,7 +75,7 @@ pub(super) async fn merge_small(
         }
     }
     let mut committed = CompactReport::default();
-    commit(lake, def, replacements, &mut committed).await?;
+    commit(lake, def, replacements, &mut HashSet::new(), &mut committed).await?;
     Ok(UpkeepReport { is_done: committed.merged > 0, merged: committed.merged, written: committed.written, ..report })
 }
 

@@ -3,8 +3,11 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 
 use super::checksum::{TAG_CHECKSUM, checksum_of};
 use crate::damage::{Damage, IRREGULAR};
@@ -100,6 +103,28 @@ pub(crate) fn open_file(
         }
     };
     builder.with_projection(mask).with_batch_size(CHUNK_ROWS).build().map_err(|e| LakeError::of_file(table, path, &e))
+}
+
+/// Gives the rows of a file of a table by its row groups, each with its number.
+///
+/// # Errors
+/// The file cannot be read, or those of `visit`.
+pub(crate) fn read_groups(
+    table: &'static str,
+    path: &Path,
+    visit: &mut dyn FnMut(usize, RecordBatch) -> Result<(), LakeError>,
+) -> Result<(), LakeError> {
+    let failed = |e: &(dyn std::error::Error + 'static)| LakeError::of_file(table, path, e);
+    let file = File::open(path).map_err(|e| failed(&e))?;
+    let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()).map_err(|e| failed(&e))?;
+    for group in 0..footer.metadata().num_row_groups() {
+        let file = file.try_clone().map_err(|e| failed(&e))?;
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.clone()).with_row_groups(vec![group]);
+        for batch in reader.with_batch_size(CHUNK_ROWS).build().map_err(|e| failed(&e))? {
+            visit(group, batch.map_err(|e| failed(&e))?)?;
+        }
+    }
+    Ok(())
 }
 
 /// Deletes files that were not committed.

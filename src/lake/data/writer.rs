@@ -344,6 +344,15 @@ impl FileWriter {
         encoded.map_err(|e| LakeError::from_parquet(self.layout.def.name, self.path.clone(), e))
     }
 
+    /// Ends the row group that rows were written to, so that those that follow are in another one.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub(crate) fn end_group(&mut self) -> Result<(), LakeError> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        writer.flush().map_err(|e| LakeError::from_parquet(self.layout.def.name, self.path.clone(), e))
+    }
+
     /// Bytes of the row groups that are complete.
     pub(crate) fn size(&self) -> usize {
         self.writer.as_ref().map_or(0, ArrowWriter::bytes_written)

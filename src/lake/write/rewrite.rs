@@ -9,7 +9,7 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 
 use super::keys::{KeySet, Keyer};
-use crate::data::file::{check_bytes, delete, open_file, weight};
+use crate::data::file::{check_bytes, delete, read_groups, weight};
 use crate::data::layout::Layout;
 use crate::data::promote::Promoter;
 use crate::data::rows::{FileRows, Prepared};
@@ -20,6 +20,8 @@ use crate::partition::Partition;
 
 /// Rows of files that become one file in memory, at most, of all together, by their weights.
 pub(crate) const MOST_IN_MEMORY: u64 = 4_096;
+/// Rows of a row group that stays one by itself, at least.
+const GROUP_ROWS: u64 = 1_024;
 
 /// Rewrites live files without some of their rows, small ones of a partition into one. Gives the new files.
 ///
@@ -73,7 +75,7 @@ pub(crate) fn merge_in_memory(layout: &Arc<Layout>, dir: &Path, files: &[FileEnt
 fn merge_sorted(layout: &Arc<Layout>, dir: &Path, files: &[&(&FileEntry, KeySet)]) -> Result<Vec<NewFile>, LakeError> {
     let (mut promoter, mut prepared) = (Promoter::new(layout.def), Vec::new());
     for (file, without) in files {
-        kept(layout, dir, &file.path, without, &mut |core| {
+        kept(layout, dir, &file.path, without, &mut |_, core| {
             prepared.push(Prepared::of_core(layout, &mut promoter, core)?);
             Ok(())
         })?;
@@ -94,26 +96,22 @@ fn merge_sorted(layout: &Arc<Layout>, dir: &Path, files: &[&(&FileEntry, KeySet)
     Ok(done)
 }
 
-/// Gives the core rows of a file that stay, a batch at a time.
+/// Gives the core rows of a file that stay, a batch at a time, with the number of its row group.
 fn kept(
     layout: &Layout,
     dir: &Path,
     file: &str,
     without: &KeySet,
-    visit: &mut dyn FnMut(RecordBatch) -> Result<(), LakeError>,
+    visit: &mut dyn FnMut(usize, RecordBatch) -> Result<(), LakeError>,
 ) -> Result<(), LakeError> {
     let def = layout.def;
     let keyer = Keyer::new(def);
-    let path = dir.join(file);
-    for batch in open_file(def.name, &path, None)? {
-        let core = keyer.with_contents(layout.core_of_file(&batch.map_err(|e| LakeError::of_file(def.name, &path, &e))?)?)?;
+    read_groups(def.name, &dir.join(file), &mut |group, batch| {
+        let core = keyer.with_contents(layout.core_of_file(&batch)?)?;
         let keep: BooleanArray = keyer.keys(&core, false)?.iter().map(|row| Some(!without.contains(&row.key))).collect();
         let core = filter_record_batch(&core, &keep).map_err(|source| LakeError::Arrow { table: def.name, source })?;
-        if core.num_rows() > 0 {
-            visit(core)?;
-        }
-    }
-    Ok(())
+        if core.num_rows() > 0 { visit(group, core) } else { Ok(()) }
+    })
 }
 
 /// Rewrites a file of so many rows, where that is known, without some of them and with some columns; `None` when no row is left. Gives
@@ -135,18 +133,25 @@ pub(crate) fn rewrite(
     };
     let expected = rows.and_then(|rows| usize::try_from(rows).ok()).map(|rows| rows.saturating_sub(without.len()));
     let mut out: Option<FileWriter> = None;
-    let copied = kept(layout, dir, file, without, &mut |core| {
-        if out.is_none() {
-            let created = FileWriter::create(layout, dir, partition, columns, Effort::Rewrite)?;
-            out = Some(match expected {
-                Some(rows) => created.expecting(rows),
-                None => created,
-            });
+    let (mut last, mut begun) = (0, 0);
+    let copied = kept(layout, dir, file, without, &mut |group, core| {
+        let writer = match &mut out {
+            Some(writer) => writer,
+            None => {
+                let created = FileWriter::create(layout, dir, partition, columns, Effort::Rewrite)?;
+                out.insert(match expected {
+                    Some(rows) => created.expecting(rows),
+                    None => created,
+                })
+            }
+        };
+        // Row groups that were copied as they are have an order and bounds of their own.
+        if group != last && writer.rows() - begun >= GROUP_ROWS {
+            writer.end_group()?;
+            begun = writer.rows();
         }
-        match &mut out {
-            Some(out) => out.write(&core),
-            None => Ok(()),
-        }
+        last = group;
+        writer.write(&core)
     });
     match (copied, out) {
         (Ok(()), Some(out)) => {
