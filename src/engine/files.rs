@@ -2,6 +2,7 @@
 
 mod delimited;
 mod json;
+mod written;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -25,9 +26,9 @@ use crate::error::{Error, Result};
 use kqlake_kql::catalog::{Catalog, TableSchema};
 use kqlake_kql::scans::{ScanCatalog, ScanTable};
 use kqlake_lake::{Parquet, as_kql_takes_it};
-use kqlake_value::Column;
-use kqlake_value::columns::field_type;
+use kqlake_value::columns::{field_type, is_in_ticks};
 use kqlake_value::texts::is_text;
+use kqlake_value::{Column, Type};
 
 /// A file under a table's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +39,23 @@ pub struct NamedFile {
     pub path: PathBuf,
 }
 
+/// A file that was opened, as each language takes it.
+#[derive(Debug, Clone)]
+struct OpenedFile {
+    sql: Arc<dyn TableProvider>,
+    /// Here datetimes may be ticks, which their fields' metadata says.
+    kql: Arc<dyn TableProvider>,
+}
+
+impl From<Arc<dyn TableProvider>> for OpenedFile {
+    fn from(table: Arc<dyn TableProvider>) -> Self {
+        OpenedFile { sql: Arc::clone(&table), kql: table }
+    }
+}
+
 /// Files that were opened, by their tables' names.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Files(HashMap<String, Arc<dyn TableProvider>>);
+pub(super) struct Files(HashMap<String, OpenedFile>);
 
 impl Files {
     /// Opens files: their columns are known then.
@@ -55,9 +70,14 @@ impl Files {
         Ok(Files(opened))
     }
 
-    /// The file of a name.
+    /// The file of a name, as SQL takes it.
     pub(super) fn get(&self, name: &str) -> Option<&Arc<dyn TableProvider>> {
-        self.0.get(name)
+        self.0.get(name).map(|file| &file.sql)
+    }
+
+    /// The file of a name, as KQL takes it.
+    fn get_for_kql(&self, name: &str) -> Option<&Arc<dyn TableProvider>> {
+        self.0.get(name).map(|file| &file.kql)
     }
 
     /// The names, in no order.
@@ -66,7 +86,7 @@ impl Files {
     }
 }
 
-async fn open(path: &Path, session: &SessionContext) -> Result<Arc<dyn TableProvider>> {
+async fn open(path: &Path, session: &SessionContext) -> Result<OpenedFile> {
     let failed = |why: String| Error::usage(format!("cannot read {}: {why}", path.display()));
     let real = path.canonicalize().map_err(|err| failed(err.to_string()))?;
     if !real.is_file() {
@@ -74,7 +94,7 @@ async fn open(path: &Path, session: &SessionContext) -> Result<Arc<dyn TableProv
     }
     let Some(format) = format(path).map_err(failed)? else {
         let table = tokio::task::spawn_blocking(move || json::open(&real)).await.map_err(|err| failed(err.to_string()))?;
-        return table.and_then(|table| with_columns(&table.schema()).map(|()| table)).map_err(failed);
+        return table.and_then(|table| with_columns(&table.schema()).map(|()| table.into())).map_err(failed);
     };
     let is_delimited = format.get_ext() == "csv";
     let delimiter = if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv")) { b'\t' } else { b',' };
@@ -101,11 +121,11 @@ async fn open(path: &Path, session: &SessionContext) -> Result<Arc<dyn TableProv
     }
     let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
     let table = Arc::new(ListingTable::try_new(config).map_err(|err| failed(err.strip_backtrace()))?);
-    let table = match delimited {
-        Some(columns) => columns.table(table, session),
-        None => in_microseconds(table, session),
+    let file = match delimited {
+        Some(columns) => columns.tables(table, session).map(|(sql, kql)| OpenedFile { sql, kql }),
+        None => in_microseconds(table, session).map(OpenedFile::from),
     };
-    table.map_err(|err| failed(err.strip_backtrace()))
+    file.map_err(|err| failed(err.strip_backtrace()))
 }
 
 /// A table whose instants in nanoseconds are in microseconds: the digits behind are dropped towards the past, where the library's cast
@@ -225,8 +245,9 @@ impl<C: ScanCatalog> Catalog for WithFiles<C> {
     }
 
     fn table(&self, name: &str) -> Option<Arc<TableSchema>> {
-        let Some(file) = self.files.get(name) else { return self.base.table(name) };
-        let columns = file.schema().fields().iter().map(|field| Column::new(field.name(), field_type(field))).collect();
+        let Some(file) = self.files.get_for_kql(name) else { return self.base.table(name) };
+        let ty = |field: &Field| if is_in_ticks(field) { Type::DateTime } else { field_type(field) };
+        let columns = file.schema().fields().iter().map(|field| Column::new(field.name(), ty(field))).collect();
         Some(Arc::new(TableSchema { columns, ..TableSchema::default() }))
     }
 
@@ -238,7 +259,7 @@ impl<C: ScanCatalog> Catalog for WithFiles<C> {
 #[async_trait]
 impl<C: ScanCatalog> ScanCatalog for WithFiles<C> {
     async fn scan(&self, name: &str) -> std::result::Result<ScanTable, DataFusionError> {
-        match self.files.get(name) {
+        match self.files.get_for_kql(name) {
             Some(file) => Ok(ScanTable {
                 provider: as_kql_takes_it(Arc::clone(file)),
                 complete: HashSet::new(),

@@ -104,6 +104,12 @@ pub fn noted_type(field: &Field) -> Option<Type> {
     field.metadata().get(TYPE_KEY).and_then(|name| Type::parse(name))
 }
 
+/// True for a field whose metadata says that its numbers are the ticks of datetimes. At rest there are none of that kind: it is the form
+/// of a table that is made for one query.
+pub fn is_in_ticks(field: &Field) -> bool {
+    *field.data_type() == arrow_type(Type::DateTime) && noted_type(field) == Some(Type::DateTime)
+}
+
 /// The KQL type of an Arrow field: what its metadata says, where that has this Arrow form, else the natural one of its Arrow type.
 pub fn field_type(field: &Field) -> Type {
     let natural = natural_type(field.data_type());

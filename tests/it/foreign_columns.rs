@@ -14,7 +14,7 @@ use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Run, project, run_in};
+use crate::support::{Run, csv_rows, project, run_in};
 
 fn kqlake(dir: &Path, args: &[&str]) -> Run {
     run_in(dir, &[&["--now", "2026-01-12T03:00:00Z", "--lake", "lake"], args].concat())
@@ -287,11 +287,115 @@ fn a_delimited_column_has_a_type_that_keeps_all_of_its_texts() {
     let types = ["string", "long", "real", "string", "datetime", "string", "datetime"];
     assert_eq!(rows("F | getschema | project ColumnType"), types);
     assert_eq!(rows("F | project code, great, bad"), ["007,18446744073709551616,2020-01-31", "10,1,2020-02-30", ",,"]);
-    let times = ["2020-01-01T00:00:00.1234560Z", "0001-01-01T00:00:00.0000000Z", "9999-12-31T23:59:59.9999990Z"];
+    let times = ["2020-01-01T00:00:00.1234567Z", "0001-01-01T00:00:00.0000000Z", "9999-12-31T23:59:59.9999999Z"];
     assert_eq!(rows("F | project t"), times);
     assert_eq!(rows("F | where t < datetime(0002-01-01) | project n"), ["-7"]);
     let sql = run_in(dir.path(), &["sql", "--table", "F=f.csv", "-f", "csv", "SELECT n FROM \"F\" WHERE t > '9999-01-01'"]);
     assert_eq!(sql.exits(0).out, "n\n\"\"\n");
+}
+
+/// The types of a column of a file with these texts, in KQL, and its rows in both languages.
+fn of_file(dir: &Path, file: &str, texts: &[&str]) -> (String, Vec<String>, Vec<String>) {
+    let content = match file.ends_with("csv") {
+        true => format!("c,d\n{}", texts.iter().map(|text| format!("{text},x\n")).collect::<String>()),
+        false => texts.iter().map(|text| format!("{{\"c\":{text}}}\n")).collect(),
+    };
+    fs::write(dir.join(file), content).expect("a file");
+    let table = format!("F={file}");
+    let rows = |language: &str, text: &str| {
+        let run = run_in(dir, &[language, "--table", &table, "-f", "csv", text]).exits(0);
+        run.out.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ty = rows("query", "F | getschema | where ColumnName == 'c' | project ColumnType");
+    (ty.concat(), rows("query", "F | summarize by v = tostring(c)"), rows("sql", "SELECT DISTINCT c FROM \"F\""))
+}
+
+#[test]
+fn texts_that_differ_in_a_delimited_file_never_become_one_value() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for (texts, ty) in [
+        (&["1.1", "1.10", "1.2"][..], "string"),
+        (&["12.50", "12.5"], "string"),
+        (&["0.12345678901234567890123"], "string"),
+        (&["100000000000000000000000.5"], "string"),
+        (&["1e400"], "string"),
+        (&["-0", "0"], "string"),
+        (&["-0.0", "0.0"], "string"),
+        (&["1e5", "100000.0"], "string"),
+        (&["007", "7"], "string"),
+        (&["TRUE", "true"], "string"),
+        (&["2026-01-05", "2026-01-05T00:00:00"], "string"),
+        (&["2026-01-05T10:00:00Z", "2026-01-05T11:00:00+01:00"], "string"),
+        (&["2026-01-05T10:00:00.12345678Z", "2026-01-05T10:00:00.12345679Z"], "string"),
+        // What is common has types.
+        (&["1", "2.5"], "real"),
+        (&["12.50", "3.00", "0.25"], "real"),
+        (&["1.0", "2.25", "1e-07"], "real"),
+        (&["1", "-2", "9223372036854775807"], "long"),
+        (&["True", "False"], "bool"),
+        (&["2026-01-05", "2026-02-28"], "datetime"),
+        (&["2026-01-05 10:00:00", "2026-01-05 10:00:00.5"], "datetime"),
+        (&["2026-01-05T10:00:00.1234560Z", "2026-01-05T10:00:00.0000000Z"], "datetime"),
+    ] {
+        let (found, kql, sql) = of_file(dir.path(), "f.csv", texts);
+        assert_eq!((found.as_str(), kql.len(), sql.len()), (ty, texts.len(), texts.len()), "{texts:?}: {kql:?} {sql:?}");
+        if ty == "string" {
+            let mut wanted = texts.to_vec();
+            wanted.sort_unstable();
+            for mut rows in [kql, sql] {
+                rows.sort_unstable();
+                assert_eq!(rows, wanted);
+            }
+        }
+    }
+    // Of numbers in JSON it is the value that is kept, and what no real has room for is dynamic.
+    for (texts, ty, rows) in [
+        (&["1.1", "1.10"][..], "real", &["1.1"][..]),
+        (&["0.12345678901234567890123", "1"], "dynamic", &["0.12345678901234567890123", "1"]),
+        (&["1e400", "0.5"], "dynamic", &["0.5", "1e400"]),
+        (&["1e-400"], "dynamic", &["1e-400"]),
+        (&["18446744073709551616"], "dynamic", &["18446744073709551616"]),
+    ] {
+        let (found, mut kql, _) = of_file(dir.path(), "f.ndjson", texts);
+        kql.sort_unstable();
+        assert_eq!((found.as_str(), kql), (ty, rows.iter().map(|row| (*row).to_owned()).collect()), "{texts:?}");
+    }
+}
+
+#[test]
+fn datetimes_of_a_delimited_file_have_ticks() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let text = "t,n\n2026-01-05T10:00:00.1234567Z,1\n2026-01-05T10:00:00.1234568Z,2\n,3\n0001-01-01T00:00:00.0000000Z,4\n";
+    fs::write(dir.path().join("f.csv"), text).expect("a file");
+    fs::write(dir.path().join("g.csv"), "t,m\n2026-01-05T10:00:00.123456Z,5\n").expect("a file");
+    let run = |language: &str, text: &str| {
+        let run = run_in(dir.path(), &[language, "--table", "F=f.csv", "--table", "G=g.csv", "-f", "csv", text]).exits(0);
+        run.out.lines().skip(1).map(str::to_owned).collect::<Vec<_>>().join("|")
+    };
+    assert_eq!(run("query", "F | getschema | project ColumnType"), "datetime|long");
+    assert_eq!(run("query", "F | where t > datetime(2026-01-05T10:00:00.1234567Z) | project n"), "2");
+    assert_eq!(
+        run("query", "F | where t == datetime(2026-01-05T10:00:00.1234567Z) | project t, d = t - 1tick"),
+        "2026-01-05T10:00:00.1234567Z,2026-01-05T10:00:00.1234566Z"
+    );
+    assert_eq!(run("query", "F | where isnull(t) | project n"), "3");
+    assert_eq!(run("query", "F | summarize count() by t | count"), "4");
+    assert_eq!(run("query", "F | top 1 by t desc | project n"), "2");
+    assert_eq!(run("query", "union F, G | summarize max(t), dcount(t)"), "2026-01-05T10:00:00.1234568Z,4");
+    assert_eq!(run("query", "F | join kind=inner (G | extend t = t + 7tick) on t | project n, m"), "1,5");
+    // SQL's instants have six digits: these are texts there.
+    assert_eq!(
+        run("sql", "SELECT t FROM \"F\" WHERE n < 3 ORDER BY n"),
+        "2026-01-05T10:00:00.1234567Z|2026-01-05T10:00:00.1234568Z"
+    );
+    // What kqlake writes itself is read with its types.
+    run_in(dir.path(), &["query", "--table", "F=f.csv", "F | sort by n asc", "-o", "again.csv"]).exits(0);
+    assert_eq!(fs::read_to_string(dir.path().join("again.csv")).expect("a file"), text);
+    run_in(dir.path(), &["query", "print t = datetime(2026-01-05), r = 1.0, l = 7, b = true", "-o", "own.csv"]).exits(0);
+    let own = run_in(dir.path(), &["query", "--table", "F=own.csv", "F | getschema | summarize make_list(ColumnType)"]).exits(0);
+    assert_eq!(csv_rows(&own.out)[1], ["[\"datetime\",\"real\",\"long\",\"bool\"]"]);
+    let typed = run_in(dir.path(), &["sql", "--table", "F=own.csv", "SELECT t + INTERVAL '1 day' AS t FROM \"F\""]).exits(0);
+    assert_eq!(typed.out, "t\n2026-01-06T00:00:00.0000000Z\n");
 }
 
 #[test]

@@ -1,30 +1,63 @@
 //! Delimited files (CSV, TSV) as tables: the types of their columns.
 //!
-//! A column has the narrowest type that keeps all of its texts: 007 is no number, since it would be written as 7, and a date that no
-//! calendar has makes its column text.
+//! A column has the narrowest type that keeps all of its texts: 007 is no number, since it would be written as 7, nor is 1.10 beside 1.1,
+//! and a date that no calendar has makes its column text.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::types::Date32Type;
-use arrow::compute::kernels::cast_utils::{Parser as _, string_to_datetime};
+use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use chrono::Utc;
 use datafusion::catalog::TableProvider;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, cast};
+use datafusion::logical_expr::{ColumnarValue, Expr, Volatility, cast, create_udf};
 use datafusion::prelude::SessionContext;
+
+use super::written::{self, Bools, Instants, Reals};
+use kqlake_value::Type;
+use kqlake_value::columns::field;
 
 /// The columns of a delimited file.
 #[derive(Debug)]
 pub(super) struct Delimited {
-    /// The columns as they are read: instants, whose digits may be finer than any type that reaches all years, as texts.
+    /// The columns as they are read: instants as texts.
     pub read: Schema,
     /// The instants among them.
     instants: Vec<String>,
+    /// The instants that need the seventh digit of their seconds.
+    ticks: Vec<String>,
+}
+
+/// What keeps the texts of a column.
+enum Kept {
+    Bool(Bools),
+    Long,
+    Real(Reals),
+    Instant(Instants),
+}
+
+impl Kept {
+    /// The way to keep the texts of a type; `None` where text is kept as it is.
+    fn of(ty: &DataType) -> Option<Kept> {
+        Some(match ty {
+            DataType::Boolean => Kept::Bool(Bools::default()),
+            DataType::Int64 => Kept::Long,
+            DataType::Float64 => Kept::Real(Reals::default()),
+            DataType::Date32 | DataType::Timestamp(..) => Kept::Instant(Instants::default()),
+            _ => return None,
+        })
+    }
+
+    fn keep(&mut self, text: &str) -> bool {
+        match self {
+            Kept::Bool(bools) => bools.keep(text),
+            Kept::Long => written::is_long(text),
+            Kept::Real(reals) => reals.keep(text),
+            Kept::Instant(instants) => instants.keep(text),
+        }
+    }
 }
 
 /// The columns of a delimited file, with the types of all of their values. It is read as one text: DataFusion reads it in pieces, which
@@ -38,46 +71,78 @@ pub(super) fn columns(path: &Path, delimiter: u8) -> Result<Delimited, String> {
     let format = arrow::csv::reader::Format::default().with_header(true).with_delimiter(delimiter);
     let (schema, _) = format.infer_schema(BufReader::new(file), None).map_err(|err| err.to_string())?;
     let mut fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
-    for column in texts_that_change(path, delimiter, &schema)? {
-        fields[column].set_data_type(DataType::Utf8);
-    }
-    let mut instants = Vec::new();
-    for field in &mut fields {
-        if matches!(field.data_type(), DataType::Timestamp(..)) {
-            field.set_data_type(DataType::Utf8);
-            instants.push(field.name().clone());
+    let (mut instants, mut ticks) = (Vec::new(), Vec::new());
+    for (field, kept) in fields.iter_mut().zip(kept(path, delimiter, &schema)?) {
+        let is_time = matches!(field.data_type(), DataType::Timestamp(..));
+        match kept {
+            // Of texts such as "nan" alone nobody knows that they are numbers.
+            Some(Kept::Real(reals)) if reals.any() => {}
+            Some(Kept::Instant(kept)) if is_time => {
+                field.set_data_type(DataType::Utf8);
+                (if kept.need_ticks() { &mut ticks } else { &mut instants }).push(field.name().clone());
+            }
+            Some(Kept::Bool(_) | Kept::Long | Kept::Instant(_)) => {}
+            // Text, or a column without any.
+            None if Kept::of(field.data_type()).is_none() => {}
+            _ => field.set_data_type(DataType::Utf8),
         }
     }
-    Ok(Delimited { read: Schema::new(fields), instants })
+    Ok(Delimited { read: Schema::new(fields), instants, ticks })
 }
 
 impl Delimited {
-    /// The table of a file that was read with [`Delimited::read`]. Instants are in microseconds: further digits are dropped.
+    /// The table of a file that was read with [`Delimited::read`], as SQL takes it and as KQL does. Instants are in microseconds. Those that
+    /// need more digits are texts in SQL, and ticks in KQL, noted as datetimes.
     ///
     /// # Errors
     /// Those of DataFusion's plans.
-    pub(super) fn table(
+    pub(super) fn tables(
         &self,
         table: Arc<dyn TableProvider>,
         session: &SessionContext,
-    ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
-        if self.instants.is_empty() {
-            return Ok(table);
+    ) -> Result<(Arc<dyn TableProvider>, Arc<dyn TableProvider>), DataFusionError> {
+        let sql = match self.instants.is_empty() {
+            true => table,
+            false => {
+                let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+                with(table, &self.instants, session, |column, name| cast(column, micros.clone()).alias(name))?
+            }
+        };
+        if self.ticks.is_empty() {
+            return Ok((Arc::clone(&sql), sql));
         }
-        let columns: Vec<Expr> = self
-            .read
-            .fields()
-            .iter()
-            .map(|field| {
-                let column = Expr::Column(datafusion::common::Column::from_name(field.name()));
-                match self.instants.contains(field.name()) {
-                    true => cast(column, DataType::Timestamp(TimeUnit::Microsecond, None)).alias(field.name()),
-                    false => column,
-                }
-            })
-            .collect();
-        Ok(session.read_table(table)?.select(columns)?.into_view())
+        let read = create_udf(
+            "ticks_of_text",
+            vec![DataType::Utf8],
+            DataType::Int64,
+            Volatility::Immutable,
+            Arc::new(|args: &[ColumnarValue]| {
+                let texts = ColumnarValue::values_to_arrays(args)?;
+                let ticks = texts[0].as_string::<i32>().iter().map(|text| written::ticks(text?)).collect::<Int64Array>();
+                Ok(ColumnarValue::Array(Arc::new(ticks) as ArrayRef))
+            }),
+        );
+        let noted = |name: &str| Some(field(name, Type::DateTime).metadata().into());
+        let kql = with(Arc::clone(&sql), &self.ticks, session, |column, name| {
+            read.call(vec![column]).alias_with_metadata(name, noted(name))
+        })?;
+        Ok((sql, kql))
     }
+}
+
+/// A table with other expressions for some of its columns.
+fn with(
+    table: Arc<dyn TableProvider>,
+    names: &[String],
+    session: &SessionContext,
+    change: impl Fn(Expr, &str) -> Expr,
+) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    let schema = table.schema();
+    let columns = schema.fields().iter().map(|field| {
+        let column = Expr::Column(datafusion::common::Column::from_name(field.name()));
+        if names.contains(field.name()) { change(column, field.name()) } else { column }
+    });
+    Ok(session.read_table(table)?.select(columns.collect::<Vec<_>>())?.into_view())
 }
 
 /// Refuses delimited files that name a column twice.
@@ -87,37 +152,18 @@ fn named_once(path: &Path, delimiter: u8) -> Result<(), String> {
     super::distinct(header.iter())
 }
 
-/// The places of columns with a text that their type does not keep.
-fn texts_that_change(path: &Path, delimiter: u8, schema: &Schema) -> Result<Vec<usize>, String> {
-    let mut checks: BTreeMap<usize, fn(&str) -> bool> = BTreeMap::new();
-    for (place, field) in schema.fields().iter().enumerate() {
-        let keeps: fn(&str) -> bool = match field.data_type() {
-            DataType::Int64 => |text| is_written_as_number(text) && text.parse::<i64>().is_ok(),
-            DataType::Float64 => is_written_as_number,
-            DataType::Date32 => |text| Date32Type::parse(text).is_some(),
-            DataType::Timestamp(..) => |text| string_to_datetime(&Utc, text).is_ok(),
-            _ => continue,
-        };
-        checks.insert(place, keeps);
-    }
-    let mut changed = Vec::new();
+/// What keeps the texts of each column; `None` for those whose type does not keep them all.
+fn kept(path: &Path, delimiter: u8, schema: &Schema) -> Result<Vec<Option<Kept>>, String> {
+    let mut kept: Vec<Option<Kept>> = schema.fields().iter().map(|field| Kept::of(field.data_type())).collect();
     let mut reader =
         csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_path(path).map_err(|err| err.to_string())?;
     let mut record = csv::StringRecord::new();
-    while !checks.is_empty() && reader.read_record(&mut record).map_err(|err| err.to_string())? {
-        checks.retain(|place, keeps| {
-            let kept = record.get(*place).is_none_or(|text| text.is_empty() || keeps(text));
-            if !kept {
-                changed.push(*place);
+    while kept.iter().any(Option::is_some) && reader.read_record(&mut record).map_err(|err| err.to_string())? {
+        for (column, text) in kept.iter_mut().zip(&record) {
+            if !text.is_empty() && column.as_mut().is_some_and(|kept| !kept.keep(text)) {
+                *column = None;
             }
-            kept
-        });
+        }
     }
-    Ok(changed)
-}
-
-/// False for a number with leading zeros, which are no part of its value but of what it stands for: a postal code, an account.
-fn is_written_as_number(text: &str) -> bool {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text).as_bytes();
-    !matches!(digits, [b'0', b'0'..=b'9', ..])
+    Ok(kept)
 }

@@ -18,6 +18,7 @@ use serde::Deserializer as _;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::written::has_room;
 use kqlake_durable::pipe;
 use kqlake_value::Type;
 use kqlake_value::columns::field;
@@ -156,12 +157,14 @@ impl Kinds {
             Some(b'n') => {}
             Some(b'{' | b'[') => self.other = true,
             _ => match value.parse::<i64>() {
+                // No long has a sign of zero.
+                Ok(0) if value != "0" => self.real = true,
                 Ok(long) => {
                     self.long = true;
                     self.wide |= long.unsigned_abs() > WIDEST.unsigned_abs();
                 }
-                Err(_) if value.contains(['.', 'e', 'E']) => self.real = true,
-                // An integer that no long holds.
+                Err(_) if value.contains(['.', 'e', 'E']) && has_room(value) => self.real = true,
+                // A number that has no room in a long or a real.
                 Err(_) => self.other = true,
             },
         }

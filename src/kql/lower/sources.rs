@@ -19,7 +19,7 @@ use super::over::at_rest;
 use super::{Lower, LowerError, Lowering, Node, OrderKey, named};
 use crate::bound::{BoundColumn, ColId, range_rows};
 use crate::catalog::{Answers, PromotedColumn};
-use kqlake_value::columns::{ColumnBuilder, arrow_type, field_type, stored_type};
+use kqlake_value::columns::{ColumnBuilder, arrow_type, field_type, is_in_ticks, stored_type};
 use kqlake_value::texts::is_text;
 use kqlake_value::{Type, Value};
 
@@ -71,6 +71,7 @@ impl Lowering<'_> {
             // Foreign files may hold another Arrow form of the type.
             let same = field.is_none_or(|f| {
                 *f.data_type() == stored_type(ty)
+                    || (ty == Type::DateTime && is_in_ticks(f))
                     || (stored_type(ty) == arrow::datatypes::DataType::Utf8 && is_text(f.data_type()))
             });
             let e = match field {
