@@ -13,6 +13,12 @@ use kqlake_durable::{self as durable, Output, TargetKind};
 use kqlake_value::Column;
 use kqlake_value::escape::escaped_lines;
 
+/// Endings that say that something else is in a file than any of our formats.
+const OTHER_FORMATS: [&str; 27] = [
+    "7z", "arrow", "avro", "bz2", "db", "doc", "docx", "duckdb", "feather", "gz", "htm", "html", "ipc", "ods", "orc", "pdf",
+    "rar", "sqlite", "tar", "tgz", "xls", "xlsb", "xlsm", "xlsx", "xz", "zip", "zst",
+];
+
 /// Options of every command that writes a result.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct OutputArgs {
@@ -58,6 +64,12 @@ impl OutputArgs {
         })
     }
 
+    /// True where the command line says a format, by itself or by a file's ending.
+    pub(super) fn names_format(&self) -> bool {
+        let of_file = || self.path().and_then(Format::of_path).is_some_and(|format| format != Format::Table);
+        self.format.is_some() || of_file()
+    }
+
     /// Checks what can be checked before any work is done.
     ///
     /// # Errors
@@ -70,6 +82,14 @@ impl OutputArgs {
             };
         };
         let shown = path.display();
+        if self.format.is_none()
+            && let Some(end) = path.extension().and_then(|end| end.to_str())
+            && OTHER_FORMATS.contains(&end.to_ascii_lowercase().as_str())
+        {
+            return Err(Error::usage(format!("-o {shown}: no file of the kind .{end} can be written")).hint(
+                "name a file that ends in .csv, .tsv, .json, .ndjson, .md, .txt or .parquet, or say with -f what is in it",
+            ));
+        }
         let ends_as_folder = path.as_os_str().as_encoded_bytes().last().is_some_and(|b| std::path::is_separator(char::from(*b)));
         if ends_as_folder || path.file_name().is_none() || durable::kind(path) == TargetKind::Folder {
             return Err(Error::usage(format!("-o {shown} is a folder, a file was expected")).hint("name the file in it too"));

@@ -9,6 +9,7 @@ use super::input::{self, Text};
 use super::{Context, report};
 use crate::engine::catalog::SchemaFileCatalog;
 use crate::error::{Error, RefusedQuery, Result};
+use crate::saved::{self, HeaderError};
 use kqlake_kql::scans::ScanCatalog;
 use kqlake_syntax::ast::Span;
 use kqlake_syntax::diagnostics::{Diagnostic, Severity, code, line_column};
@@ -98,12 +99,13 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
                 continue;
             }
         };
-        let (columns, diagnostics) = match engine.check(&text.text, &params, catalog.clone()).await {
+        let (columns, mut diagnostics) = match engine.check(&text.text, &params, catalog.clone()).await {
             Ok(bound) => (bound.columns.unwrap_or_default(), bound.diagnostics),
             // Out of time: the other files have theirs.
             Err(Error::Query { message, hint }) => (Vec::new(), vec![limit(message, hint)]),
             Err(err) => return Err(err),
         };
+        diagnostics.splice(0..0, saved::header_mistake(file, &text.text).map(|mistake| of_header(&mistake, &text.text)));
         let ok = diagnostics.iter().all(|d| d.severity != Severity::Error);
         wrong += usize::from(!ok);
         match args.format {
@@ -141,6 +143,14 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
 /// A finding about a text as a whole.
 fn limit(message: String, suggestion: Option<String>) -> Diagnostic {
     Diagnostic { severity: Severity::Error, code: code::LIMIT, message, span: Span { start: 0, end: 0 }, suggestion }
+}
+
+/// What is wrong with a line of a saved query's header.
+fn of_header(mistake: &HeaderError, text: &str) -> Diagnostic {
+    let mut lines = text.split_inclusive('\n');
+    let start = lines.by_ref().take(mistake.line - 1).map(str::len).sum();
+    let length = lines.next().map_or(0, |line| line.trim_end().len());
+    Diagnostic::error(code::HEADER, Span::new(start, start + length), mistake.message.clone())
 }
 
 fn file_report(text: Text, ok: bool, columns: Vec<Column>, diagnostics: Vec<Diagnostic>) -> FileReport {

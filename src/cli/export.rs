@@ -1,10 +1,11 @@
 //! `export`: CSV files for Power BI and Excel.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::progress::Progress;
 use super::upkeep::{export_clock, export_line, export_query, export_table, warn_of_names, warn_of_strange};
-use super::{Context, report};
+use super::{Context, input, report};
 use crate::engine::views;
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
@@ -44,7 +45,7 @@ impl Item {
 /// # Errors
 /// For an unknown name, or when nothing could be exported; when only some could not, [`Error::Incomplete`].
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
-    let (items, broken) = items(&args.names)?;
+    let (items, broken) = items(&args.names, context)?;
     let root = args.to.clone().unwrap_or_else(|| context.config.export.clone());
     export::check_place(&root, &context.config.lake)?;
     let mut engine = context.engine().with_clock(export_clock(context));
@@ -89,7 +90,12 @@ fn finish(mut failures: Vec<(String, Error)>, count: usize, root: &Path, context
         context.tell(format_args!("exported to {}", root.display()));
         return Ok(());
     }
-    if count == 1
+    let names: Vec<String> = failures.iter().map(|(name, _)| name.clone()).collect();
+    // What is wrong with all of them, such as a lake that is not there, is said once.
+    let mut said = HashSet::new();
+    failures.retain(|(_, err)| said.insert(err.to_string()));
+    if names.len() == count
+        && failures.len() == 1
         && let Some((_, err)) = failures.pop()
     {
         return Err(err);
@@ -97,13 +103,14 @@ fn finish(mut failures: Vec<(String, Error)>, count: usize, root: &Path, context
     for (_, err) in &failures {
         report::error(err);
     }
-    let names: Vec<&str> = failures.iter().map(|(name, _)| name.as_str()).collect();
     Err(Error::Incomplete(format!("{} of {count} exports failed: {}", names.len(), names.join(", "))))
 }
 
 /// What is to be exported, and the broken files that matter for it: with names given, none.
-fn items(names: &[String]) -> Result<(Vec<Item>, Vec<BrokenQuery>)> {
-    let Collection { queries, mut broken } = saved::all(Path::new(saved::FOLDER))?;
+fn items(names: &[String], context: &Context) -> Result<(Vec<Item>, Vec<BrokenQuery>)> {
+    let saved = saved::all(Path::new(saved::FOLDER))?;
+    input::warn_of_params(&saved, context);
+    let Collection { queries, mut broken } = saved;
     if names.is_empty() {
         let marked = queries.into_iter().filter(|q| q.export);
         return Ok((marked.map(|q| Item::Query(Box::new(q))).collect(), broken));

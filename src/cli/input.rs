@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
+use super::Context;
 use crate::engine::NamedFile;
 use crate::error::{Error, Result};
+use crate::saved::Collection;
 use kqlake_durable::pipe;
 use kqlake_syntax::ast::StatementKind;
 use kqlake_syntax::parser::parse;
@@ -131,6 +133,19 @@ pub(super) fn files(pairs: &[String]) -> Result<Vec<NamedFile>> {
         files.push(NamedFile { name: name.trim().to_owned(), path: path.into() });
     }
     Ok(files)
+}
+
+/// Says which configured parameters no saved query has: each of them is misspelt, or for a query that is not there.
+pub(super) fn warn_of_params(saved: &Collection, context: &Context) {
+    // What a broken file declares is not known.
+    if !saved.broken.is_empty() {
+        return;
+    }
+    let known = || saved.queries.iter().flat_map(|query| &query.params).map(|param| param.name.as_str());
+    for name in context.config.params.keys().filter(|name| !known().any(|known| known == name.as_str())) {
+        let near = nearest(name, known()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        context.say(format_args!("warning: no saved query has the parameter `{name}` of [params]{near}"));
+    }
 }
 
 #[cfg(test)]

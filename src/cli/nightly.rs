@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::progress::Progress;
 use super::upkeep::{compact, export_clock, export_line, export_query, summarized, warn_of_names, warn_of_strange};
-use super::{Context, files, report, sections};
+use super::{Context, files, input, report, sections};
 use crate::error::{Error, Result};
 use crate::export::{self, Export};
 use crate::live::health;
@@ -111,6 +111,7 @@ async fn export_all(context: &Context) -> Result<Vec<Error>> {
     let engine = context.engine().with_clock(export_clock(context));
     let mut export = Export::begin(&context.config.export, &context.config.lake)?;
     let saved = saved::all(Path::new(saved::FOLDER))?;
+    input::warn_of_params(&saved, context);
     let queries: Vec<&SavedQuery> = saved.queries.iter().filter(|q| q.export).collect();
     warn_of_names(queries.iter().map(|query| query.name.as_str()), context);
     let progress = Progress::new(context, "running the saved queries");

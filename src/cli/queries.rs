@@ -7,7 +7,7 @@ use super::upkeep::warn_of_names;
 use super::{Context, report};
 use crate::error::{Error, Result};
 use crate::output::listing::{Listing, text};
-use crate::saved::{self, SavedQuery};
+use crate::saved::{self, Parameter, SavedQuery};
 use kqlake_value::{Type, Value};
 
 /// List the saved queries, or show one
@@ -27,7 +27,11 @@ pub(super) struct Args {
 /// For an unknown name, or when the output cannot be written; [`Error::Incomplete`] when a file in the folder is broken.
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     if let Some(name) = &args.name {
-        return args.output.text(&shown(&saved::find(name, Path::new(saved::FOLDER))?), context);
+        let query = saved::find(name, Path::new(saved::FOLDER))?;
+        return match args.output.names_format() {
+            true => args.output.listing(&described(&query), context),
+            false => args.output.text(&shown(&query), context),
+        };
     }
     let mut listing = Listing::new([
         ("name", Type::String),
@@ -40,11 +44,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let count = queries.len() + broken.len();
     warn_of_names(queries.iter().map(|query| query.name.as_str()), context);
     for query in queries {
-        let params: Vec<String> = query.params.iter().map(|p| format!("{}={}", p.name, p.default)).collect();
         listing.push([
             text(&query.name),
             text(&query.question),
-            text(params.join(" ")),
+            text(parameters(&query)),
             text(query.chart.as_deref().unwrap_or_default()),
             Value::Bool(query.export),
         ]);
@@ -59,10 +62,41 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     Err(Error::Incomplete(format!("{} of {count} saved queries cannot be used", broken.len())))
 }
 
+/// Parameters with their defaults.
+fn parameters(query: &SavedQuery) -> String {
+    let default = |p: &Parameter| format!("{}={}", p.name, p.default.as_deref().unwrap_or_default());
+    query.params.iter().map(default).collect::<Vec<_>>().join(" ")
+}
+
+/// All that is known of a query, as a row.
+fn described(query: &SavedQuery) -> Listing {
+    let columns = ["name", "title", "question", "parameters", "chart", "export", "note", "file", "text"];
+    let mut listing = Listing::new(columns.map(|name| (name, if name == "export" { Type::Bool } else { Type::String })));
+    listing.push([
+        text(&query.name),
+        text(&query.title),
+        text(&query.question),
+        text(parameters(query)),
+        text(query.chart.as_deref().unwrap_or_default()),
+        Value::Bool(query.export),
+        text(query.note.as_deref().unwrap_or_default()),
+        text(&query.file),
+        text(&query.text),
+    ]);
+    listing
+}
+
 fn shown(query: &SavedQuery) -> String {
     let mut out = format!("{}: {}\n{}\n", query.name, query.title, query.question);
     for param in &query.params {
-        out.push_str(&format!("  --param {}=…  {}, {} (default {})\n", param.name, param.ty, param.about, param.default));
+        out.push_str(&format!("  --param {}=…  {}", param.name, param.ty));
+        if !param.about.is_empty() {
+            out.push_str(&format!(", {}", param.about));
+        }
+        out.push_str(&match &param.default {
+            Some(default) => format!(" (default {default})\n"),
+            None => " (must be given)\n".to_owned(),
+        });
     }
     if let Some(note) = &query.note {
         out.push_str(&format!("{note}\n"));

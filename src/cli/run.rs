@@ -34,7 +34,9 @@ pub(super) struct Args {
 /// When there is no such query, it fails, or its answer cannot be written.
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     args.output.check(context)?;
-    let query = saved::find(&args.name, Path::new(saved::FOLDER))?;
+    let mut saved = saved::all(Path::new(saved::FOLDER))?;
+    input::warn_of_params(&saved, context);
+    let query = saved.take(&args.name)?;
     let given = input::params(&args.params)?;
     let answer = answer(&query, &given, &context.engine_for(&query.text), context).await?;
     let text = Text { name: query.file.clone(), text: query.text.clone() };

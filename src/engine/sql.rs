@@ -177,6 +177,11 @@ pub(super) async fn plan(session: &SessionContext, text: &str, schema: &LakeSche
     let mut statement = parsed.map_err(|err| if nesting(text) > PARSED_NESTING { nested_text() } else { fail(err) })?;
     check_text(&statement)?;
     settle(&mut statement, schema).await.map_err(fail)?;
+    if let Some(name) = innermost(&mut statement).and_then(|sql| information::described(sql))
+        && !schema.table_exist(&name)
+    {
+        return Err(no_table(&name, schema));
+    }
     if let Some(query) = innermost(&mut statement).and_then(|sql| information::query_of(sql)) {
         statement = state.sql_to_statement(&query, dialect).map_err(fail)?;
     }
@@ -393,9 +398,13 @@ fn unknown_table(err: &DataFusionError, schema: &LakeSchema) -> Option<Error> {
     if known.contains(&name) {
         return Some(Error::query(format!("the table `{name}` is in the schema `{CATALOG}.{PUBLIC}`, which has no other name")));
     }
+    Some(no_table(&name, schema))
+}
+
+fn no_table(name: &str, schema: &LakeSchema) -> Error {
     let error = Error::query(format!("there is no table `{name}`"));
-    Some(match nearest(&name, known.iter().map(String::as_str)) {
+    match nearest(name, schema.table_names().iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean `{near}`? Names in quotes are case-sensitive")),
         None => error.hint("`kqlake tables` lists the tables"),
-    })
+    }
 }

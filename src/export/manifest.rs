@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-use super::rows::{header_name, is_export_file, seconds_name};
+use super::rows::{self, header_name, is_export_file};
 use crate::error::{Error, Result};
 use crate::saved::names::MANIFEST;
 use kqlake_durable::{self as durable, Draft, TargetKind};
@@ -49,7 +49,9 @@ pub(super) struct Resource {
 
 impl Resource {
     pub(super) fn new(name: &str, columns: &[Column], key: &[&str]) -> Resource {
-        let fields = columns.iter().flat_map(fields).collect();
+        let names = rows::names(columns);
+        let fields =
+            columns.iter().zip(&names).flat_map(|(column, (name, seconds))| fields(column, name, seconds.as_deref())).collect();
         Resource { name: name.to_owned(), fields, key: key.iter().map(|k| header_name(k)).collect(), files: Vec::new() }
     }
 
@@ -92,8 +94,8 @@ fn text_of<'j>(resource: &'j Json, property: &str) -> &'j str {
     resource[property].as_str().unwrap_or_default()
 }
 
-/// The fields that a column becomes.
-fn fields(column: &Column) -> Vec<Json> {
+/// The fields that a column becomes, under its name and that of its seconds.
+fn fields(column: &Column, name: &str, seconds: Option<&str>) -> Vec<Json> {
     let field = |name: &str, ty: &str, extra: Json| {
         let mut field = json!({ "name": name, "type": ty, "kqlType": column.ty.name() });
         if let (Some(field), Json::Object(extra)) = (field.as_object_mut(), extra) {
@@ -101,7 +103,6 @@ fn fields(column: &Column) -> Vec<Json> {
         }
         field
     };
-    let name = &header_name(&column.name);
     match column.ty {
         Type::Bool => vec![field(name, "boolean", json!({ "trueValues": ["true"], "falseValues": ["false"] }))],
         Type::Int | Type::Long => vec![field(name, "integer", Json::Null)],
@@ -114,7 +115,7 @@ fn fields(column: &Column) -> Vec<Json> {
         Type::DateTime => vec![field(name, "datetime", json!({ "format": "any" }))],
         Type::TimeSpan => vec![
             field(name, "string", json!({ "description": "[-][d.]hh:mm:ss[.fffffff]" })),
-            field(&seconds_name(&column.name), "number", json!({ "description": format!("{} in seconds", column.name) })),
+            field(seconds.unwrap_or_default(), "number", json!({ "description": format!("{} in seconds", column.name) })),
         ],
     }
 }

@@ -1,5 +1,7 @@
 //! Rows of an export file.
 
+use std::collections::HashSet;
+
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
@@ -17,9 +19,19 @@ pub(super) fn header_name(name: &str) -> String {
     name
 }
 
-/// The column that holds a timespan in seconds.
-pub(super) fn seconds_name(column: &str) -> String {
-    header_name(&format!("{column}Seconds"))
+/// The names of columns as the header and the manifest have them, a timespan's with that of the column of its seconds. Where a query has
+/// a column of that name itself, the one of the seconds is numbered, as others of one name are.
+pub(super) fn names(columns: &[Column]) -> Vec<(String, Option<String>)> {
+    let mut taken: HashSet<String> = columns.iter().map(|column| header_name(&column.name)).collect();
+    let mut seconds = |column: &Column| {
+        let name = header_name(&format!("{}Seconds", column.name));
+        let numbered = (1..).map(|number| format!("{name}:{number}"));
+        let free = std::iter::once(name.clone()).chain(numbered).find(|name| !taken.contains(name))?;
+        taken.insert(free.clone());
+        Some(free)
+    };
+    let with_seconds = |column: &Column| if column.ty == Type::TimeSpan { seconds(column) } else { None };
+    columns.iter().map(|column| header_name(&column.name)).zip(columns.iter().map(with_seconds)).collect()
 }
 
 /// Writes header and rows.
@@ -41,10 +53,10 @@ impl RowWriter {
     pub(super) fn header(&self) -> Vec<u8> {
         let mut line = "\u{feff}".as_bytes().to_vec();
         let mut first = true;
-        for column in &self.columns {
-            field(&mut line, &header_name(&column.name), &mut first);
-            if column.ty == Type::TimeSpan {
-                field(&mut line, &seconds_name(&column.name), &mut first);
+        for (name, seconds) in names(&self.columns) {
+            field(&mut line, &name, &mut first);
+            if let Some(seconds) = seconds {
+                field(&mut line, &seconds, &mut first);
             }
         }
         line.extend_from_slice(b"\r\n");

@@ -1,8 +1,9 @@
 //! The comment at the top of a saved query.
 
-use super::{Language, Parameter, SavedQuery};
+use super::params::{self, Described};
+use super::{Language, SavedQuery};
 use crate::error::Error;
-use kqlake_value::Type;
+use kqlake_syntax::suggest::is_one_slip;
 
 /// The kinds of chart that KQL's `render` knows (Kusto documentation, "render operator").
 const CHARTS: [&str; 15] = [
@@ -41,10 +42,15 @@ impl From<HeaderError> for Error {
     }
 }
 
-/// A query out of its file's name and text. Comment lines that are no `key: value` of a known key are the author's own words.
+/// The keys that a header may have.
+const KEYS: [&str; 6] = ["title", "question", "param", "chart", "export", "note"];
+
+/// A query out of its file's name and text. Keys are read in any case; comment lines that have no key, nor what looks like one, are
+/// the author's own words.
 ///
 /// # Errors
-/// For a known key with a value that it cannot have.
+/// For a key with a value that it cannot have, one that comes twice or is misspelt, and for a parameter that the text does not
+/// declare so.
 pub(super) fn read(name: String, file: String, language: Language, text: &str) -> Result<SavedQuery, HeaderError> {
     let mark = match language {
         Language::Kql => "//",
@@ -63,6 +69,8 @@ pub(super) fn read(name: String, file: String, language: Language, text: &str) -
         note: None,
         text: text.to_owned(),
     };
+    let mut described: Vec<Described> = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         let Some(comment) = line.strip_prefix(mark) else {
@@ -71,18 +79,27 @@ pub(super) fn read(name: String, file: String, language: Language, text: &str) -
             }
             break;
         };
-        let Some((key, value)) = comment.split_once(':') else { continue };
-        let value = value.trim();
         let file = saved.file.clone();
         let wrong = |message: String| HeaderError { file, line: index + 1, message };
-        match key.trim() {
+        let (key, value) = match key_and_value(comment) {
+            Ok(Some(found)) => found,
+            Ok(None) => continue,
+            Err(message) => return Err(wrong(message)),
+        };
+        if !matches!(key, "param" | "note") {
+            if seen.contains(&key) {
+                return Err(wrong(format!("`{key}` is given twice")));
+            }
+            seen.push(key);
+        }
+        match key {
             "title" if !value.is_empty() => saved.title = value.to_owned(),
             "question" => saved.question = value.to_owned(),
-            "param" => match parameter(value) {
-                Ok(param) if saved.params.iter().any(|known| known.name == param.name) => {
+            "param" => match Described::read(index + 1, value) {
+                Ok(param) if described.iter().any(|known| known.name == param.name) => {
                     return Err(wrong(format!("the parameter `{}` is described twice", param.name)));
                 }
-                Ok(param) => saved.params.push(param),
+                Ok(param) => described.push(param),
                 Err(message) => return Err(wrong(message)),
             },
             "chart" if value == "none" => saved.chart = None,
@@ -98,55 +115,46 @@ pub(super) fn read(name: String, file: String, language: Language, text: &str) -
             _ => {}
         }
     }
+    match params::declared(language, text, &described) {
+        Ok(params) => saved.params = params,
+        Err((line, message)) => return Err(HeaderError { file: saved.file, line, message }),
+    }
     Ok(saved)
 }
 
-/// `name type = default — meaning`; the default and the meaning may be absent. The default is a KQL literal and may hold
-/// the dash between quotes.
-fn parameter(text: &str) -> Result<Parameter, String> {
-    let expected = || format!("`{text}` is no parameter; expected `name type = default — meaning`");
-    let (declaration, about) = split_outside_quotes(text);
-    let (head, default) = match declaration.split_once('=') {
-        Some((head, default)) if default.trim().is_empty() => return Err(format!("the default of `{}` is missing", head.trim())),
-        Some((head, default)) => (head, default.trim()),
-        None => (declaration, ""),
-    };
-    let mut words = head.split_whitespace();
-    let (Some(name), Some(ty), None) = (words.next(), words.next(), words.next()) else {
-        return Err(expected());
-    };
-    if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        return Err(expected());
+/// The key and the value of a comment; `None` for the author's own words.
+///
+/// # Errors
+/// For a word in the place of a key that is nearly one, and for a key with `=` behind it.
+fn key_and_value(comment: &str) -> Result<Option<(&'static str, &str)>, String> {
+    let Some(at) = comment.find([':', '=']) else { return Ok(None) };
+    let (word, value) = (comment[..at].trim(), comment[at + 1..].trim());
+    let known = KEYS.into_iter().find(|key| key.eq_ignore_ascii_case(word));
+    match known {
+        Some(key) if comment.as_bytes()[at] == b':' => Ok(Some((key, value))),
+        Some(key) => Err(format!("`{word} =` is no key; write `{key}: {value}`")),
+        None => match misspelt(word) {
+            Some(key) if comment.as_bytes()[at] == b':' => {
+                Err(format!("`{word}` is no key; write `{key}: …`, or begin your own words with another one"))
+            }
+            _ => Ok(None),
+        },
     }
-    if Type::parse(ty).is_none() {
-        let known: Vec<_> = Type::ALL.iter().map(|ty| ty.name()).collect();
-        return Err(format!("`{ty}` is no type; known are {}", known.join(", ")));
-    }
-    Ok(Parameter { name: name.to_owned(), ty: ty.to_owned(), default: default.to_owned(), about: about.trim().to_owned() })
 }
 
-/// What stands before and after the first ` — ` or ` -- ` that is not between quotes.
-fn split_outside_quotes(text: &str) -> (&str, &str) {
-    let mut quote = None;
-    for (at, c) in text.char_indices() {
-        match quote {
-            Some(open) if open == c => quote = None,
-            Some(_) => {}
-            None if matches!(c, '"' | '\'') => quote = Some(c),
-            None => {
-                for dash in [" — ", " -- "] {
-                    if let Some(rest) = text[at..].strip_prefix(dash) {
-                        return (&text[..at], rest);
-                    }
-                }
-            }
-        }
+/// The key that a word is meant for: one slip away from it, or its plural. What differs in its first letter alone is a word of its own.
+fn misspelt(word: &str) -> Option<&'static str> {
+    let word = word.to_ascii_lowercase();
+    if matches!(word.as_str(), "params" | "parameter" | "parameters") {
+        return Some("param");
     }
-    (text, "")
+    let (first, len) = (word.bytes().next()?, word.len());
+    KEYS.into_iter().find(|key| (key.len() != len || key.as_bytes()[0] == first) && is_one_slip(&word, key))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Parameter;
     use super::*;
 
     fn kql(text: &str) -> Result<SavedQuery, HeaderError> {
@@ -155,16 +163,19 @@ mod tests {
 
     #[test]
     fn a_header_is_read_whole() {
-        let text = "// title: T\n// question: Q?\n// param: s string = \"a — b=c\" — the list\n// param: n long\n//chart: barchart\n\
-                    // export: true\n// note: one\n// note: two\n// just words: here\n\nprint 1 // title: not this\n// title: nor this\n";
+        let text = "// title: T\n// Question: Q?\n// param: s string = \"a — b=c\" — the list\n// param: n — how many\n//chart: barchart\n\
+                    // export: true\n// note: one\n// note: two\n// just words: here\n// report: r\n// https://x\n\n\
+                    declare query_parameters(n: int, s:string='a — b=c', t:timespan = 1h); print 1 // title: not this\n// title: nor this\n";
         let saved = kql(text).unwrap();
         assert_eq!((saved.title.as_str(), saved.question.as_str()), ("T", "Q?"));
-        assert_eq!(saved.params.len(), 2);
-        assert_eq!((saved.params[0].default.as_str(), saved.params[0].about.as_str()), ("\"a — b=c\"", "the list"));
-        assert_eq!(
-            saved.params[1],
-            Parameter { name: "n".into(), ty: "long".into(), default: String::new(), about: String::new() }
-        );
+        let param = |name: &str, ty: &str, default: Option<&str>, about: &str| Parameter {
+            name: name.into(),
+            ty: ty.into(),
+            default: default.map(str::to_owned),
+            about: about.into(),
+        };
+        let s = param("s", "string", Some("'a — b=c'"), "the list");
+        assert_eq!(saved.params, [param("n", "int", None, "how many"), s, param("t", "timespan", Some("1h"), "")]);
         assert_eq!(saved.chart.as_deref(), Some("barchart"));
         assert!(saved.export);
         assert_eq!(saved.note.as_deref(), Some("one two"));
@@ -173,17 +184,45 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_its_line() {
+        let declared = "declare query_parameters(a: long = 5, b: datetime, s: string = 'x');\nprint a";
         for (text, line, part) in [
-            ("// param: only\n", 1, "expected `name type = default"),
+            ("// param: a b c\n", 1, "expected `name — meaning`"),
             ("// title: T\n// param: a text\n", 2, "`text` is no type"),
             ("// param: a long =\n", 1, "default of `a long` is missing"),
             ("// param: a long\n// param: a int\n", 2, "described twice"),
             ("// chart: pizza\n", 1, "no kind of chart"),
             ("// export: yes\n", 1, "true or false"),
+            ("// export: true\n// export: false\n", 2, "`export` is given twice"),
+            ("// title: T\n// exprot: true\n", 2, "`exprot` is no key; write `export: …`"),
+            ("// tittle: T\n", 1, "write `title: …`"),
+            ("// parameters: a — how many\n", 1, "write `param: …`"),
+            ("// Export = true\n", 1, "write `export: true`"),
+            ("// param: c — another\n", 1, "declares no parameter `c`"),
+            ("\n// param: a int\n", 2, "`a` is int here, the text declares it as long"),
+            ("// param: a long = 4 — how many\n", 1, "the default of the parameter `a` is 4 here, and 5 in the text"),
+            ("// param: b = now()\n", 1, "the default now() here, and none in the text"),
+            ("// param: s string = \"y\"\n", 1, "is \"y\" here, and 'x' in the text"),
         ] {
-            let error = kql(text).unwrap_err();
+            let error = kql(&format!("{text}{declared}")).unwrap_err();
             assert_eq!(error.line, line, "{text}");
             assert!(error.message.contains(part), "{error}");
         }
+        for text in
+            ["// param: a\n", "// param: a: long = 5 -- how many\n", "// param: s = \"x\" – a text\n", "// param: b date\n"]
+        {
+            assert!(kql(&format!("{text}{declared}")).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_cannot_be_read_says_so_itself() {
+        let saved = kql("// param: a long = 5 — how many\ndeclare query_parameters(a long);\nprint a").unwrap();
+        assert_eq!(saved.params.len(), 1);
+    }
+
+    #[test]
+    fn sql_has_no_parameters() {
+        let error = read("q".into(), "q.sql".into(), Language::Sql, "-- title: T\n-- param: a long\nSELECT 1").unwrap_err();
+        assert_eq!(error.to_string(), "q.sql:2: `a` is no parameter: SQL queries take none");
     }
 }

@@ -55,6 +55,8 @@ pub mod code {
     pub const UNSUPPORTED: &str = "KQL0001";
     /// Too deep or too long to be read.
     pub const LIMIT: &str = "KQL0002";
+    /// The comment at the top of a saved query has a mistake.
+    pub const HEADER: &str = "KQL0003";
     /// A value that cannot be known before the query runs, where it must be.
     pub const CONSTANT: &str = "SEM0025";
 }

@@ -35,6 +35,12 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
+/// True for two names that are one slip apart: a letter missing, added, changed or two swapped.
+pub fn is_one_slip(a: &str, b: &str) -> bool {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    a.len().abs_diff(b.len()) < 2 && distance(&a, &b) == 1
+}
+
 /// Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours.
 fn distance(a: &[char], b: &[char]) -> usize {
     let width = b.len() + 1;
@@ -75,5 +81,7 @@ mod tests {
         assert_eq!(near("timestamp"), None);
         assert_eq!(near(""), None);
         assert_eq!(nearest("abcd", ["abce", "abcf"]), Some("abce"));
+        assert!(is_one_slip("exprot", "export") && is_one_slip("tittle", "title") && is_one_slip("té", "t"));
+        assert!(!is_one_slip("title", "title") && !is_one_slip("import", "export"));
     }
 }

@@ -21,7 +21,7 @@ const HEAD: &str = r##"# kqlake: configuration. `kqlake doctor` checks it. Paths
 # import_job_settings = "Calls=True;ActivityLog=True"   # which sections run, for tenants that do not say it themselves
 #
 # [params]                            # values of saved queries' parameters
-# lookback = "7d"
+# patience = "2h"
 # [watchlist_keys]                    # the column of a watchlist that SearchKey repeats; its first column when not set
 # HighValueAssets = "Hostname"
 # [external_locations]                # addresses in published queries, and the folder with their files

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
-use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart, ShowStatementIn, ShowStatementOptions, Statement};
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart, ShowStatementIn, ShowStatementOptions, Statement};
 
 use super::LakeSchema;
 
@@ -36,20 +36,34 @@ pub(super) fn query_of(statement: &Statement) -> Option<String> {
     }
 }
 
+/// The table of the lake whose columns a statement asks for.
+pub(super) fn described(statement: &Statement) -> Option<String> {
+    let table = match statement {
+        Statement::ShowColumns { show_options, .. } => match show_options.show_in.as_ref()? {
+            ShowStatementIn { parent_name: Some(table), .. } => table,
+            _ => return None,
+        },
+        Statement::ExplainTable { table_name, .. } => table_name,
+        _ => return None,
+    };
+    table_of(table).map(|table| table.value.clone())
+}
+
 fn is_plain(options: &ShowStatementOptions) -> bool {
     options.show_in.is_none() && options.filter_position.is_none() && options.limit.is_none()
 }
 
-fn columns_of(table: &ObjectName) -> Option<String> {
-    let (schema, table) = match table.0.as_slice() {
-        [.., ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(table)] => (schema.value.as_str(), table),
-        [ObjectNamePart::Identifier(table)] => (PUBLIC, table),
-        _ => return None,
-    };
-    if schema != PUBLIC {
-        return None;
+/// A name of the lake's schema.
+fn table_of(table: &ObjectName) -> Option<&Ident> {
+    match table.0.as_slice() {
+        [.., ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(table)] if schema.value == PUBLIC => Some(table),
+        [ObjectNamePart::Identifier(table)] => Some(table),
+        _ => None,
     }
-    let name = table.value.replace('\'', "''");
+}
+
+fn columns_of(table: &ObjectName) -> Option<String> {
+    let name = table_of(table)?.value.replace('\'', "''");
     Some(format!(
         "SELECT column_name, data_type, is_hidden FROM {SCHEMA}.columns WHERE table_name = '{name}' ORDER BY ordinal_position"
     ))

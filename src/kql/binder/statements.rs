@@ -108,10 +108,12 @@ impl Binder<'_> {
         match &statement.kind {
             StatementKind::Let { name, value } => self.bind_let(name, value, scope),
             StatementKind::DeclareParameters(params) => {
-                for param in params {
-                    self.query_parameter(param, scope)?;
+                // One that is wrong does not hide the others, nor make their uses wrong.
+                let bound: Vec<Bind<()>> = params.iter().map(|param| self.query_parameter(param, scope)).collect();
+                if bound.iter().any(|param| matches!(param, Err(BindError::Pending))) {
+                    return Err(BindError::Pending);
                 }
-                Ok(())
+                bound.into_iter().collect()
             }
             StatementKind::Set { name, value } => self.set(name, value.as_ref(), scope),
             StatementKind::Alias { name, .. } => {
@@ -181,37 +183,38 @@ impl Binder<'_> {
         let ParamType::Scalar(ty) = param.ty else {
             return self.unsupported(param.name.span, "a tabular query parameter");
         };
-        let row = RowInfo::default();
-        let value = match self.params.get(&param.name.text) {
-            Some(text) => match self.given(text, ty, param.name.span)? {
-                Some(value) => value,
-                None => {
-                    // Its uses are not wrong, too.
-                    let unknown = BoundExpr::new(BoundKind::Unknown, ty, param.name.span);
-                    scope.define(&param.name.text, Binding::Scalar(unknown));
-                    let shown = kqlake_syntax::literals::shown(text);
-                    let message = format!("the value given for '{}' is no {ty}: `{shown}`", param.name.text);
-                    return self.report(Diagnostic::error(code::TYPE, param.name.span, message).suggest(written(ty)));
-                }
-            },
-            None => match &param.default {
-                Some(default) => {
-                    let e = self.scalar(default, &mut ExprContext::new(&row, scope))?;
-                    self.fitting_default(&param.name, &e, ty)?;
-                    self.coerce(e, ty)?
-                }
-                None if self.answers.is_none() => BoundExpr::new(BoundKind::Unknown, ty, param.name.span),
-                None => {
-                    return self.error(
-                        code::ARITY,
-                        param.name.span,
-                        format!("the parameter '{0}' has no value; give one with --param {0}=…", param.name.text),
-                    );
-                }
-            },
+        let value = self.value_of_parameter(param, ty, scope);
+        // Where its value is wrong, its uses are not wrong, too.
+        let unknown = || BoundExpr::new(BoundKind::Unknown, ty, param.name.span);
+        let (value, result) = match value {
+            Ok(value) => (value, Ok(())),
+            Err(stop) => (unknown(), Err(stop)),
         };
         scope.define(&param.name.text, Binding::Scalar(value));
-        Ok(())
+        result
+    }
+
+    fn value_of_parameter(&mut self, param: &ParamDecl, ty: Type, scope: &Scope) -> Bind<BoundExpr> {
+        if let Some(text) = self.params.get(&param.name.text) {
+            if let Some(value) = self.given(text, ty, param.name.span)? {
+                return Ok(value);
+            }
+            let shown = kqlake_syntax::literals::shown(text);
+            let message = format!("the value given for '{}' is no {ty}: `{shown}`", param.name.text);
+            return self.report(Diagnostic::error(code::TYPE, param.name.span, message).suggest(written(ty)));
+        }
+        match &param.default {
+            Some(default) => {
+                let e = self.scalar(default, &mut ExprContext::new(&RowInfo::default(), scope))?;
+                self.fitting_default(&param.name, &e, ty)?;
+                self.coerce(e, ty)
+            }
+            None if self.answers.is_none() => Ok(BoundExpr::new(BoundKind::Unknown, ty, param.name.span)),
+            None => {
+                let message = format!("the parameter '{0}' has no value; give one with --param {0}=…", param.name.text);
+                self.error(code::ARITY, param.name.span, message)
+            }
+        }
     }
 
     /// The value that a parameter's text stands for: a literal of its type, that of null too, or the bare value. `None` for a text
