@@ -85,10 +85,15 @@ impl Binder<'_> {
         fitted: &mut [BoundExpr],
         infos: Vec<ArgInfo>,
     ) -> Type {
+        let has_type =
+            |b: &Self, arg: &BoundExpr| !matches!(arg.kind, BoundKind::Unknown | BoundKind::Untyped) && !b.is_untyped(arg);
+        if !fitted.iter().any(|arg| has_type(self, arg)) {
+            return Type::Dynamic;
+        }
         for ty in [Type::DateTime, Type::TimeSpan, Type::Long, Type::Real, Type::String] {
             let mut tried = infos.clone();
             for (info, arg) in tried.iter_mut().zip(&*fitted) {
-                if matches!(arg.kind, BoundKind::Unknown | BoundKind::Untyped) || self.is_untyped(arg) {
+                if !has_type(self, arg) {
                     info.ty = ty;
                 }
             }

@@ -20,6 +20,8 @@ pub(crate) struct NamedColumns {
     tables: Vec<NamedTable>,
     /// More than was known when the text began to be bound.
     grew: bool,
+    /// More columns, too.
+    has_more_columns: bool,
 }
 
 impl NamedColumns {
@@ -29,7 +31,13 @@ impl NamedColumns {
             table.columns.sort_by(|a, b| a.name.text.cmp(&b.name.text));
             table.bound = table.columns.len();
         }
+        self.has_more_columns = false;
         std::mem::take(&mut self.grew)
+    }
+
+    /// True where an operator has named a column that its input does not have yet: what it gives is not known before.
+    pub(super) fn has_more_columns(&self) -> bool {
+        self.has_more_columns
     }
 }
 
@@ -151,7 +159,7 @@ impl<'a> Binder<'a> {
                 let table = &mut self.named.tables[*table];
                 if !table.columns.iter().any(|c| c.name.text == name.text) {
                     table.columns.push(NamedColumn { name: name.clone(), ty: None, settled: false });
-                    self.named.grew = true;
+                    (self.named.grew, self.named.has_more_columns) = (true, true);
                 }
             }
             return Some(self.untyped_value(name.span));

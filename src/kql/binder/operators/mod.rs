@@ -21,7 +21,7 @@ mod summarize;
 mod top;
 mod union;
 
-use super::{Bind, Binder, MAX_OPERATORS, Scope};
+use super::{Bind, BindError, Binder, MAX_OPERATORS, Scope};
 use crate::bound::{Rel, RelKind};
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
@@ -35,7 +35,11 @@ impl Binder<'_> {
         };
         match input {
             Some(rel) if self.checking && Self::is_open(&rel) => self.operator_over_unread(rel, operator, scope, last),
-            input => self.operator_over(input, operator, scope, last),
+            input => {
+                let rel = self.operator_over(input, operator, scope, last);
+                // What stands behind would see a table without the columns that were named just now.
+                if self.named.has_more_columns() { Err(BindError::Pending) } else { rel }
+            }
         }
     }
 
