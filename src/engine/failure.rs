@@ -68,7 +68,11 @@ fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(Stri
 /// True for what reading or writing files failed with, and for errors that say themselves what they are.
 fn is_of_files(err: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(err), |err| err.source()).any(|err| {
-        err.is::<std::io::Error>() || err.is::<ParquetError>() || err.is::<LakeError>() || err.is::<Error>() || err.is::<SpillError>()
+        err.is::<std::io::Error>()
+            || err.is::<ParquetError>()
+            || err.is::<LakeError>()
+            || err.is::<Error>()
+            || err.is::<SpillError>()
     })
 }
 
