@@ -7,6 +7,7 @@ mod information;
 mod lowered;
 mod names;
 mod quantified;
+mod similar;
 mod spans;
 mod times;
 mod words;
@@ -249,7 +250,7 @@ async fn settle(statement: &mut Statement, schema: &LakeSchema) -> Result<(), Da
     Ok(())
 }
 
-/// Refuses expressions that are nested deeper than those of KQL may be, and more SELECTs or tables than a plan may have operators:
+/// Refuses patterns that are not known, expressions that are nested deeper than those of KQL may be, and more SELECTs or tables than a plan may have operators:
 /// a few definitions that use one another twice make millions, and planning walks through all of them.
 fn check_text(mut statement: &Statement) -> Result<()> {
     /// A query that is being walked: its tables so far, and what its common table expressions stand for.
@@ -316,9 +317,12 @@ fn check_text(mut statement: &Statement) -> Result<()> {
             self.selects += 1;
             if self.selects > MAX_OPERATORS { ControlFlow::Break(too_many()) } else { ControlFlow::Continue(()) }
         }
-        fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<Error> {
+        fn pre_visit_expr(&mut self, e: &Expr) -> ControlFlow<Error> {
             self.depth += 1;
-            if self.depth > MAX_DEPTH { ControlFlow::Break(too_deep()) } else { ControlFlow::Continue(()) }
+            if self.depth > MAX_DEPTH {
+                return ControlFlow::Break(too_deep());
+            }
+            if similar::is_known(e) { ControlFlow::Continue(()) } else { ControlFlow::Break(no_pattern()) }
         }
         fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<Error> {
             self.depth -= 1;
@@ -334,6 +338,11 @@ fn check_text(mut statement: &Statement) -> Result<()> {
         ControlFlow::Break(err) => Err(err),
         ControlFlow::Continue(()) => Ok(()),
     }
+}
+
+fn no_pattern() -> Error {
+    Error::query("SIMILAR TO takes a pattern that is written out, and an ESCAPE of one character")
+        .hint("regexp_like(text, pattern) takes a regular expression of any column")
 }
 
 fn too_deep() -> Error {

@@ -564,3 +564,27 @@ fn what_fails_for_a_row_is_no_damage_of_the_lake_wherever_it_is_evaluated() {
     let err = run_in(dir.path(), &["--lake", "lake", "query", kql]).exits(3).err;
     assert!(!err.contains("damaged"), "{err}");
 }
+
+#[test]
+fn a_similar_text_matches_the_whole_pattern() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let run = |sql: &str| run_in(dir.path(), &["sql", sql]);
+    for (text, pattern, expected) in [
+        ("an Error here", "'%(Error|warning)%'", "true"),
+        ("an error here", "'%(Error|warning)%'", "false"),
+        ("Error", "'Err'", "false"),
+        ("a.c", "'a.c'", "true"),
+        ("abc", "'a.c'", "false"),
+        ("abc", "'a_c'", "true"),
+        ("50%", r"'50\%'", "true"),
+        ("500", r"'50\%'", "false"),
+        ("50%", "'50!%' ESCAPE '!'", "true"),
+        ("aab", "'[a-b]{3}'", "true"),
+    ] {
+        for (not, expected) in [("", expected), ("NOT ", if expected == "true" { "false" } else { "true" })] {
+            let sql = format!("SELECT x {not}SIMILAR TO {pattern} FROM (VALUES ('{text}')) AS t(x)");
+            assert_eq!(one(&run(&sql).exits(0).out), expected, "{sql}");
+        }
+    }
+    run("SELECT x SIMILAR TO x FROM (VALUES ('a')) AS t(x)").exits(3).says("written out");
+}

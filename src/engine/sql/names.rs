@@ -8,11 +8,9 @@ use datafusion::sql::sqlparser::ast::{
     Value, VisitMut as _, VisitorMut, WildcardAdditionalOptions,
 };
 
-use super::arrows;
 use super::calls::PREFIX;
-use super::distinct_from;
 use super::information::{self, CATALOG, PUBLIC};
-use super::spans;
+use super::{arrows, distinct_from, similar, spans};
 use kqlake_kql::functions::Registry;
 
 /// Names with the one that an unquoted one stands for.
@@ -120,6 +118,7 @@ pub(super) fn settle_tables(statement: &mut Statement, tables: impl Iterator<Ite
         fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<()> {
             arrows::turn(e);
             distinct_from::turn(e);
+            similar::turn(e);
             spans::turn(e);
             ControlFlow::Continue(())
         }
