@@ -247,6 +247,7 @@ async fn settle(statement: &mut Statement, schema: &LakeSchema) -> Result<(), Da
         columns.extend(schema.columns(table).await?.into_iter().map(|(column, _)| column.name));
     }
     names::settle_columns(sql, columns.into_iter(), &named);
+    similar::turn(sql);
     Ok(())
 }
 

@@ -580,6 +580,8 @@ fn a_similar_text_matches_the_whole_pattern() {
         ("500", r"'50\%'", "false"),
         ("50%", "'50!%' ESCAPE '!'", "true"),
         ("aab", "'[a-b]{3}'", "true"),
+        ("7", "'[[:digit:]]'", "true"),
+        ("x", "'[[:digit:]]'", "false"),
     ] {
         for (not, expected) in [("", expected), ("NOT ", if expected == "true" { "false" } else { "true" })] {
             let sql = format!("SELECT x {not}SIMILAR TO {pattern} FROM (VALUES ('{text}')) AS t(x)");
@@ -587,4 +589,12 @@ fn a_similar_text_matches_the_whole_pattern() {
         }
     }
     run("SELECT x SIMILAR TO x FROM (VALUES ('a')) AS t(x)").exits(3).says("written out");
+    // Behind an arrow, whose operands the parser takes otherwise; and in a condition.
+    assert_eq!(one(&run("SELECT '{\"k\":\"RT1\"}'->>'k' SIMILAR TO 'RT_' AND true").exits(0).out), "true");
+    let both = "SELECT count(*) FROM (VALUES ('ab'), ('b')) AS t(x) WHERE x SIMILAR TO 'a%' OR x NOT SIMILAR TO '%b'";
+    assert_eq!(one(&run(both).exits(0).out), "1");
+    for wrong in ["(", "a{2", "[a"] {
+        let err = run(&format!("SELECT x SIMILAR TO '{wrong}' FROM (VALUES ('a')) AS t(x)")).exits(3).err;
+        assert!(!err.contains("lake"), "{wrong}: {err}");
+    }
 }

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::calls::PREFIX;
 use super::information::{self, CATALOG, PUBLIC};
-use super::{arrows, distinct_from, similar, spans};
+use super::{arrows, distinct_from, spans};
 use kqlake_kql::functions::Registry;
 
 /// Names with the one that an unquoted one stands for.
@@ -118,7 +118,6 @@ pub(super) fn settle_tables(statement: &mut Statement, tables: impl Iterator<Ite
         fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<()> {
             arrows::turn(e);
             distinct_from::turn(e);
-            similar::turn(e);
             spans::turn(e);
             ControlFlow::Continue(())
         }

@@ -1,7 +1,9 @@
 //! `SIMILAR TO`: a pattern of SQL is matched by the whole text, and has `%` and `_` beside what regular expressions have.
 //! DataFusion takes it for a regular expression that is searched for.
 
-use datafusion::sql::sqlparser::ast::{Expr, Value, ValueWithSpan};
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Statement, Value, ValueWithSpan, VisitMut as _, VisitorMut};
 
 /// True for a pattern that is known before the query runs, or for what is no such match.
 pub(super) fn is_known(e: &Expr) -> bool {
@@ -11,15 +13,26 @@ pub(super) fn is_known(e: &Expr) -> bool {
     }
 }
 
-/// Has the pattern of one node as a regular expression.
-pub(super) fn turn(e: &mut Expr) {
-    if let Expr::SimilarTo { pattern, escape_char, .. } = e
-        && let Some(escape) = escape(escape_char.as_ref())
-        && let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = pattern.as_mut()
-    {
-        *text = regex(text, escape);
-        *escape_char = None;
+/// Has the patterns of a statement as regular expressions, when its tree is as it stays.
+pub(super) fn turn(statement: &mut Statement) {
+    struct Patterns;
+    impl VisitorMut for Patterns {
+        type Break = ();
+        fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<()> {
+            if let Expr::SimilarTo { negated, expr, pattern, escape_char } = e
+                && let Some(escape) = escape(escape_char.as_ref())
+                && let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = pattern.as_mut()
+            {
+                *text = regex(text, escape);
+                let op = if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
+                // In parentheses, as an operator may be around it that binds tighter.
+                *e = Expr::Nested(Box::new(Expr::BinaryOp { left: expr.clone(), op, right: pattern.clone() }));
+            }
+            ControlFlow::Continue(())
+        }
     }
+    // It never breaks off.
+    let _ = statement.visit(&mut Patterns);
 }
 
 fn text(e: &Expr) -> Option<&str> {
@@ -47,9 +60,19 @@ fn regex(pattern: &str, escape: Option<char>) -> String {
         out.push(char);
     };
     let mut in_list = false;
-    let mut chars = pattern.chars();
+    let mut chars = pattern.chars().peekable();
     while let Some(char) = chars.next() {
         match char {
+            // A named class, such as `[:digit:]`.
+            '[' if in_list && chars.peek() == Some(&':') => {
+                out.push(char);
+                for char in chars.by_ref() {
+                    out.push(char);
+                    if char == ']' {
+                        break;
+                    }
+                }
+            }
             _ if Some(char) == escape => literal(&mut out, chars.next().unwrap_or(char)),
             ']' if in_list => {
                 in_list = false;
@@ -82,6 +105,7 @@ mod tests {
             ("[a-z_%.]{2,3}", Some('\\'), r"(?s)^(?:[a-z\_\%\.]{2,3})$"),
             (r"50\%", Some('\\'), r"(?s)^(?:50\%)$"),
             ("5!%!!%", Some('!'), r"(?s)^(?:5\%\!.*)$"),
+            ("[[:digit:]_]+", Some('\\'), r"(?s)^(?:[[:digit:]\_]+)$"),
             (r"a\_", None, r"(?s)^(?:a\\.)$"),
         ] {
             assert_eq!(regex(pattern, escape), expected, "{pattern}");
