@@ -5,6 +5,7 @@
     kqlake generate audit --rows 300000 --days 365 --start 2025-01-01 -o /tmp/audit.ndjson
     kqlake generate message-trace --rows 300000 --days 365 --start 2025-01-01 -o /tmp/mail.ndjson
     kqlake --lake /tmp/lake import --from /tmp/traces.ndjson /tmp/audit.ndjson /tmp/mail.ndjson
+    kqlake --lake /tmp/lake compact
     python3 benches/compare/compare.py --lake /tmp/lake --kqlake target/release/kqlake --days /tmp/days
 
 Engines:

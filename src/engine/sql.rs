@@ -6,6 +6,7 @@ mod distinct_from;
 mod information;
 mod lowered;
 mod names;
+mod numbered;
 mod quantified;
 mod similar;
 mod spans;
@@ -247,6 +248,7 @@ async fn settle(statement: &mut Statement, schema: &LakeSchema) -> Result<(), Da
         columns.extend(schema.columns(table).await?.into_iter().map(|(column, _)| column.name));
     }
     names::settle_columns(sql, columns.into_iter(), &named);
+    numbered::number(sql);
     similar::turn(sql);
     Ok(())
 }

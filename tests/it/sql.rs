@@ -598,3 +598,30 @@ fn a_similar_text_matches_the_whole_pattern() {
         assert!(!err.contains("lake"), "{wrong}: {err}");
     }
 }
+
+#[test]
+fn columns_of_one_name_in_a_list_are_numbered() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(dir.path().join("t.csv"), "a,b\n1,x\n").expect("a file");
+    for (sql, header, values) in [
+        ("SELECT a, a FROM t", "a,a:1", "1,1"),
+        ("SELECT A, a::varchar, b FROM t", "a,a:1,b", "1,1,x"),
+        ("SELECT a, cast(a AS varchar) || 'x', a + 1 AS a FROM t", "a,", "1,1x,2"),
+        ("SELECT *, a FROM t", "a,b,a:1", "1,x,1"),
+        ("SELECT a, * FROM t", "a:1,a,b", "1,1,x"),
+        ("SELECT count(*), count(*) FROM t", "count(", "1,1"),
+        ("SELECT 1 AS x, 2 AS x, 3 AS x", "x,x:1,x:2", "1,2,3"),
+        ("SELECT u.a, v.a, w.a FROM t u, t v, t w ORDER BY v.a", "a,a:1,a:2", "1,1,1"),
+        ("WITH w AS (SELECT a, a FROM t) SELECT a, \"a:1\" FROM w", "a,a:1", "1,1"),
+        ("SELECT a, a FROM t GROUP BY a ORDER BY a", "a,a:1", "1,1"),
+        ("SELECT DISTINCT a, a FROM t ORDER BY a", "a,a:1", "1,1"),
+    ] {
+        let out = run_in(dir.path(), &["sql", "--table", "t=t.csv", sql]).exits(0).out;
+        let lines: Vec<&str> = out.lines().collect();
+        assert!(lines[0].starts_with(header), "{sql}: {out}");
+        assert_eq!(lines[1], values, "{sql}");
+    }
+    let wide = "SELECT timestamp, timestamp::date, severityLevel, cast(severityLevel AS varchar) FROM traces";
+    let out = run_in(sample_lake().path(), &["--lake", "lake", "sql", wide]).exits(0).out;
+    assert_eq!(out.lines().next(), Some("timestamp,timestamp:1,severityLevel,severityLevel:1"));
+}

@@ -77,6 +77,11 @@ pub(in crate::engine::sql) fn register(state: &mut SessionState) -> Result<()> {
     Ok(())
 }
 
+/// True for the name of a function that the value of a cast is given to.
+pub(in crate::engine::sql) fn is_of_cast(function: &str) -> bool {
+    [PLAIN, TEXT].contains(&function.trim_matches('"'))
+}
+
 /// True for a call of a shell.
 pub(in crate::engine::sql) fn is_shell(e: &Expr) -> bool {
     match e {
