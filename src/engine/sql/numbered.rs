@@ -1,10 +1,11 @@
 //! Columns of one name in a select list are numbered, as those of a join are (`id`, `id:1`); DataFusion refuses them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Select, SelectItem, Statement, VisitMut as _, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Select, SelectItem, SelectItemQualifiedWildcardKind, Statement,
+    VisitMut as _, VisitorMut,
 };
 
 use super::spans;
@@ -24,24 +25,37 @@ pub(super) fn number(statement: &mut Statement) {
 }
 
 fn number_list(list: &mut [SelectItem]) {
-    // `*` has all columns, wherever it stands.
+    // `*` has all columns, and `t.*` all of a table, wherever they stand.
     let has_all = list.iter().any(|item| matches!(item, SelectItem::Wildcard(_)));
-    let mut seen: HashMap<String, usize> = HashMap::new();
+    let tables: Vec<String> = list.iter().filter_map(table_of_all).collect();
+    // Names with their tables, and how many columns have a name without.
+    let (mut seen, mut counts): (HashSet<String>, HashMap<String, usize>) = Default::default();
     for item in list {
-        let (name, is_column) = match item {
+        let (parts, is_column) = match item {
             SelectItem::UnnamedExpr(e) => (name(e), column(e).is_some()),
-            SelectItem::ExprWithAlias { alias, .. } => (alias.value.clone(), false),
+            SelectItem::ExprWithAlias { alias, .. } => (vec![alias.value.clone()], false),
             _ => continue,
         };
-        let count = seen.entry(name.clone()).or_insert(usize::from(has_all && is_column));
-        *count += 1;
-        if *count > 1
-            && let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
-        {
-            let alias = Ident::with_quote('"', format!("{name}:{}", *count - 1));
+        let Some((short, table)) = parts.split_last() else { continue };
+        let (full, table) = (parts.join("."), table.join("."));
+        let is_in_all = is_column && (has_all || tables.contains(&table));
+        let count = counts.entry(short.clone()).or_insert(usize::from(is_in_all));
+        // A name without a table is that of every table's column.
+        let is_again = is_in_all || seen.contains(&full) || seen.contains(short) || (*count > 0 && table.is_empty());
+        if is_again && let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+            let alias = Ident::with_quote('"', format!("{short}:{count}"));
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
         }
+        *count += 1;
+        seen.insert(full);
     }
+}
+
+/// The table all of whose columns an item stands for.
+fn table_of_all(item: &SelectItem) -> Option<String> {
+    let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(table), _) = item else { return None };
+    let parts = table.0.iter().filter_map(|part| part.as_ident());
+    Some(parts.map(|part| part.value.as_str()).collect::<Vec<_>>().join("."))
 }
 
 /// What is in a cast or in parentheses, which have its name.
@@ -68,11 +82,11 @@ fn column(e: &Expr) -> Option<&[Ident]> {
     }
 }
 
-/// What DataFusion calls the column. Columns of several tables are told apart by their tables.
-fn name(e: &Expr) -> String {
+/// What DataFusion calls the column, with its table where the text has it.
+fn name(e: &Expr) -> Vec<String> {
     match (column(e), inside(e)) {
-        (Some(parts), _) => parts.iter().map(|part| part.value.as_str()).collect::<Vec<_>>().join("."),
+        (Some(parts), _) => parts.iter().map(|part| part.value.clone()).collect(),
         (None, Some(e)) => name(e),
-        (None, None) => e.to_string(),
+        (None, None) => vec![e.to_string()],
     }
 }
