@@ -4,25 +4,20 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use arrow::record_batch::RecordBatch;
+use clap::ValueEnum as _;
 
 use super::Context;
 use crate::error::{Error, Result};
 use crate::output::listing::Listing;
-use crate::output::{Format, OutputError, Sink, TableStyle, Truncation, sink, terminal};
+use crate::output::{ENDINGS, Format, OutputError, Sink, TableStyle, Truncation, sink, terminal};
 use kqlake_durable::{self as durable, Output, TargetKind};
 use kqlake_value::Column;
 use kqlake_value::escape::escaped_lines;
 
-/// Endings that say that something else is in a file than any of our formats.
-const OTHER_FORMATS: [&str; 27] = [
-    "7z", "arrow", "avro", "bz2", "db", "doc", "docx", "duckdb", "feather", "gz", "htm", "html", "ipc", "ods", "orc", "pdf",
-    "rar", "sqlite", "tar", "tgz", "xls", "xlsb", "xlsm", "xlsx", "xz", "zip", "zst",
-];
-
 /// Options of every command that writes a result.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct OutputArgs {
-    /// Format of the result [default: table on a terminal, else csv; with -o, what the file's ending says]
+    /// Format of the result [default: table on a terminal, else csv; with -o, what the file's ending says, csv without one]
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub format: Option<Format>,
     /// Write to a file instead of standard output; it appears when it is complete
@@ -82,13 +77,14 @@ impl OutputArgs {
             };
         };
         let shown = path.display();
-        if self.format.is_none()
-            && let Some(end) = path.extension().and_then(|end| end.to_str())
-            && OTHER_FORMATS.contains(&end.to_ascii_lowercase().as_str())
-        {
-            return Err(Error::usage(format!("-o {shown}: no file of the kind .{end} can be written")).hint(
-                "name a file that ends in .csv, .tsv, .json, .ndjson, .md, .txt or .parquet, or say with -f what is in it",
-            ));
+        // A name without an ending says nothing; one that names no format of ours says that something else is in the file.
+        let end = path.extension().filter(|end| !end.is_empty() && Format::of_path(path).is_none());
+        if let (None, Some(end)) = (self.format, end) {
+            let end = end.to_string_lossy();
+            let named = Format::from_str(&end, true).ok().and_then(|format| format.to_possible_value());
+            let say = named.map_or_else(|| "say with -f what is in it".to_owned(), |name| format!("add -f {}", name.get_name()));
+            return Err(Error::usage(format!("-o {shown}: the ending .{end} stands for no format"))
+                .hint(format!("name a file that ends in {ENDINGS}, or {say}")));
         }
         let ends_as_folder = path.as_os_str().as_encoded_bytes().last().is_some_and(|b| std::path::is_separator(char::from(*b)));
         if ends_as_folder || path.file_name().is_none() || durable::kind(path) == TargetKind::Folder {

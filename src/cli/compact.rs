@@ -38,23 +38,25 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
         return repair(&lake, &defs, context).await;
     }
     let progress = Progress::new(context, "compacting");
-    let (mut merged, mut failures) = (0, Vec::new());
+    let (mut merged, mut unfinished, mut failures) = (0, 0, Vec::new());
     for def in defs {
         progress.say(format!("compacting {}", def.name));
-        match super::upkeep::compact(&lake, def, context).await {
-            Ok(None) => {}
-            Ok(Some(line)) => {
-                merged += 1;
-                progress.tell(context, &line);
-            }
-            Err(err) => failures.push(err),
+        let (line, left) = super::upkeep::compact(&lake, def, context).await;
+        if let Some(line) = line {
+            merged += 1;
+            progress.tell(context, &line);
         }
+        unfinished += usize::from(!left.is_empty());
+        failures.extend(left);
     }
     drop(progress);
     if merged == 0 && failures.is_empty() {
         context.tell("nothing to compact");
     }
-    super::upkeep::outcome(failures, |count| format!("{count} tables were not compacted; the others are done"))
+    super::upkeep::outcome(failures, |count| {
+        let tables = if unfinished == 1 { "1 table".to_owned() } else { format!("{unfinished} tables") };
+        format!("{tables} could not be compacted in full, for {count} reasons; all else is done")
+    })
 }
 
 async fn repair(lake: &Lake, defs: &[&'static TableDef], context: &Context) -> Result<()> {

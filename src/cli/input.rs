@@ -12,6 +12,7 @@ use kqlake_durable::pipe;
 use kqlake_syntax::ast::StatementKind;
 use kqlake_syntax::parser::parse;
 use kqlake_syntax::suggest::nearest;
+use kqlake_value::encoding::decoded;
 
 /// Bytes that a query text may have.
 const MAX_TEXT: u64 = 64 << 20;
@@ -28,7 +29,7 @@ pub(super) struct Text {
 /// The text that an argument means: `-` standard input, `@FILE` a file, anything else itself.
 ///
 /// # Errors
-/// When the file or standard input cannot be read, or holds something that is not UTF-8.
+/// When the file or standard input cannot be read, or is neither UTF-8 nor UTF-16.
 pub(super) fn text(argument: &str) -> Result<Text> {
     match argument.strip_prefix('@') {
         _ if argument == "-" => stdin(),
@@ -40,7 +41,7 @@ pub(super) fn text(argument: &str) -> Result<Text> {
 /// The text of standard input.
 ///
 /// # Errors
-/// When it cannot be read or is not UTF-8.
+/// When it cannot be read, or is neither UTF-8 nor UTF-16.
 pub(super) fn stdin() -> Result<Text> {
     read("<stdin>".to_owned(), std::io::stdin().lock())
 }
@@ -48,7 +49,7 @@ pub(super) fn stdin() -> Result<Text> {
 /// The text of a file.
 ///
 /// # Errors
-/// When it cannot be read or is not UTF-8.
+/// When it cannot be read, or is neither UTF-8 nor UTF-16.
 pub(super) fn file(path: &Path) -> Result<Text> {
     let name = path.display().to_string();
     let file = pipe::read(path).map_err(|err| Error::usage(format!("cannot read {name}: {err}")))?;
@@ -62,17 +63,14 @@ fn read(name: String, source: impl std::io::Read) -> Result<Text> {
     if bytes.len() as u64 > MAX_TEXT {
         return Err(Error::usage(format!("{name} has more than {} MB, which is no query", MAX_TEXT >> 20)));
     }
-    decoded(name, bytes)
+    as_text(name, bytes)
 }
 
-/// Editors on Windows put a byte-order mark first; it is no part of the query.
-fn decoded(name: String, bytes: Vec<u8>) -> Result<Text> {
-    let text = String::from_utf8(bytes).map_err(|err| {
-        let at = err.utf8_error().valid_up_to();
-        let line = err.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
-        Error::query(format!("{name}:{line}: the text is not UTF-8")).hint("save it as UTF-8")
-    })?;
-    Ok(Text { name, text: text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text) })
+fn as_text(name: String, bytes: Vec<u8>) -> Result<Text> {
+    match decoded(bytes) {
+        Ok(text) => Ok(Text { name, text }),
+        Err(err) => Err(Error::query(format!("cannot read {name}: {err}")).hint("save it as UTF-8")),
+    }
 }
 
 /// Refuses a parameter that a KQL text does not declare.

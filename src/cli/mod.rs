@@ -68,7 +68,7 @@ Exit status: 0 done, 2 wrong command line or configuration, 3 wrong query, 4 a s
 
 /// Telemetry of Microsoft 365 and Business Central in a Delta lake of Parquet files; KQL and SQL over it, on one machine.
 #[derive(Debug, Parser)]
-#[command(name = "kqlake", version, after_help = EXAMPLES, disable_help_subcommand = true, propagate_version = false)]
+#[command(name = "kqlake", version, after_help = EXAMPLES, propagate_version = false)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,

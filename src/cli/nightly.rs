@@ -138,14 +138,12 @@ async fn compact_all(context: &Context) -> Vec<Error> {
     let (mut failures, mut lines) = (Vec::new(), 0);
     for def in tables::all() {
         progress.say(format!("compacting {}", def.name));
-        match compact(&lake, def, context).await {
-            Ok(None) => {}
-            Ok(Some(line)) => {
-                progress.tell(context, &line);
-                lines += 1;
-            }
-            Err(err) => failures.push(err),
+        let (line, left) = compact(&lake, def, context).await;
+        if let Some(line) = line {
+            progress.tell(context, &line);
+            lines += 1;
         }
+        failures.extend(left);
     }
     if lines == 0 && failures.is_empty() {
         progress.tell(context, "nothing to do");

@@ -51,8 +51,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
         Some(file) if file == Path::new("all") => FaultPlan::all(),
         Some(file) => {
             let wrong = |why: &str| Error::usage(format!("cannot read the fault plan {}: {why}", file.display()));
-            let text = std::fs::read_to_string(file).map_err(|err| wrong(&err.to_string()))?;
-            FaultPlan::read(&text).map_err(|err| wrong(&err.to_string()))?
+            FaultPlan::read(&super::input::file(file)?.text).map_err(|err| wrong(&err.to_string()))?
         }
     };
     let options = SimulatorOptions {

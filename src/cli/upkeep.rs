@@ -14,18 +14,18 @@ use kqlake_lake::{CompactOptions, Lake};
 use kqlake_value::clock::{Clock, FixedClock};
 use kqlake_value::{Type, US_PER_DAY, ValueRef, format};
 
-/// Compacts a table; a line that says what was done, `None` when there was nothing to do.
-///
-/// # Errors
-/// When the lake cannot be read or written.
-pub(super) async fn compact(lake: &Lake, def: &'static TableDef, context: &Context) -> Result<Option<String>> {
+/// Compacts a table; a line that says what was done, `None` when there was nothing to do, and what could not be done.
+pub(super) async fn compact(lake: &Lake, def: &'static TableDef, context: &Context) -> (Option<String>, Vec<Error>) {
     let config = &context.config;
     let options = CompactOptions {
         memory_bytes: config.memory_limit / 2,
         spill_dir: config.spill_dir.clone(),
         ..CompactOptions::default()
     };
-    let report = lake.compact(def, &options).await?;
+    let report = match lake.compact(def, &options).await {
+        Ok(report) => report,
+        Err(error) => return (None, vec![error.into()]),
+    };
     let mut parts = Vec::new();
     if report.merged > 0 {
         parts.push(format!("{} files merged into {}", report.merged, report.written));
@@ -33,7 +33,8 @@ pub(super) async fn compact(lake: &Lake, def: &'static TableDef, context: &Conte
     if report.deleted > 0 {
         parts.push(format!("{} old files deleted", report.deleted));
     }
-    Ok((!parts.is_empty()).then(|| format!("{:<32} {}", def.name, parts.join(", "))))
+    let line = (!parts.is_empty()).then(|| format!("{:<32} {}", def.name, parts.join(", ")));
+    (line, report.left.into_iter().map(Error::from).collect())
 }
 
 /// Says which names of exported queries and tables clash on other systems.

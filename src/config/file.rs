@@ -15,6 +15,7 @@ use super::tenants::{self, TenantConfig};
 use crate::error::{Error, Result};
 use kqlake_durable::pipe;
 use kqlake_syntax::suggest::nearest;
+use kqlake_value::encoding::decoded;
 
 /// Bytes that a configuration file may have.
 const MAX_FILE: u64 = 1 << 20;
@@ -185,12 +186,12 @@ fn text(path: &Path) -> Result<String> {
     if path.is_dir() {
         return Err(failed("it is a folder".to_owned()).hint("a file was expected, such as kqlake.toml"));
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = pipe::read(path).map_err(|err| failed(err.to_string()))?;
     // A device may have no end.
-    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|err| failed(err.to_string()))?;
-    if text.len() as u64 > MAX_FILE {
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|err| failed(err.to_string()))?;
+    if bytes.len() as u64 > MAX_FILE {
         return Err(failed(format!("it has more than {MAX_FILE} bytes")));
     }
-    Ok(text)
+    decoded(bytes).map_err(|err| failed(err.to_string()).hint("save it as UTF-8"))
 }

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 
 use crate::error::{Error, Result};
 use kqlake_durable::pipe;
+use kqlake_value::encoding::decoded;
 
 /// Bytes that a secret may have.
 const MAX_SECRET: u64 = 64 << 10;
@@ -43,7 +44,7 @@ impl SecretSource {
             SecretSource::File(_) | SecretSource::Credential(_) => read_file(&self.file(env)?)?,
         };
         let refused = |what: &str| Error::usage(format!("the secret in {self} {what}")).hint("write it again, as it was given");
-        let text = String::from_utf8(bytes).map_err(|_| refused("is not UTF-8"))?;
+        let text = decoded(bytes).map_err(|_| refused("is not UTF-8"))?;
         let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
         if text.is_empty() {
             return Err(refused("is empty"));

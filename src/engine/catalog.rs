@@ -28,6 +28,7 @@ use kqlake_lake::{Lake, LakeError, TableSnapshot};
 use kqlake_syntax::parser::parse;
 use kqlake_syntax::tables::{TableRef, find};
 use kqlake_value::columns::field_type;
+use kqlake_value::encoding::decoded;
 use kqlake_value::{Column, Type};
 
 /// What has a name in every lake.
@@ -324,9 +325,10 @@ impl<C: Catalog> SchemaFileCatalog<C> {
             Error::usage(format!("{}: {reason}", path.display()))
                 .hint("a schema file is {\"Table\": {\"column\": \"type\", …}, …}")
         };
-        let mut text = String::new();
-        let read = pipe::read(path).and_then(|mut file| file.read_to_string(&mut text));
+        let mut bytes = Vec::new();
+        let read = pipe::read(path).and_then(|mut file| file.read_to_end(&mut bytes));
         read.map_err(|err| Error::usage(format!("cannot read {}: {err}", path.display())))?;
+        let text = decoded(bytes).map_err(|err| wrong(err.to_string()))?;
         let document: serde_json::Map<String, Json> = serde_json::from_str(&text).map_err(|err| wrong(err.to_string()))?;
         let (mut order, mut tables) = (Vec::with_capacity(document.len()), HashMap::with_capacity(document.len()));
         for (name, columns) in document {

@@ -5,6 +5,7 @@ mod json;
 mod written;
 
 use std::collections::{HashMap, HashSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,10 +24,12 @@ use parquet::file::statistics::Statistics;
 use url::Url;
 
 use crate::error::{Error, Result};
+pub(super) use delimited::delimiter;
 use kqlake_kql::catalog::{Catalog, TableSchema};
 use kqlake_kql::scans::{ScanCatalog, ScanTable};
 use kqlake_lake::{Parquet, as_kql_takes_it};
 use kqlake_value::columns::{field_type, is_in_ticks};
+use kqlake_value::encoding::{Utf16, decoded};
 use kqlake_value::texts::is_text;
 use kqlake_value::{Column, Type};
 
@@ -92,20 +95,35 @@ async fn open(path: &Path, session: &SessionContext) -> Result<OpenedFile> {
     if !real.is_file() {
         return Err(failed("it is no file".to_owned()).hint("name one file: --table NAME=FILE"));
     }
-    let Some(format) = format(path).map_err(failed)? else {
+    let end = end(path).map_err(failed)?;
+    let real = match end {
+        End::Parquet => real,
+        End::Delimited(_) | End::Json => in_utf8(real, session).await.map_err(failed)?,
+    };
+    if end == End::Json {
         let table = tokio::task::spawn_blocking(move || json::open(&real)).await.map_err(|err| failed(err.to_string()))?;
         return table.and_then(|table| with_columns(&table.schema()).map(|()| table.into())).map_err(failed);
-    };
-    let is_delimited = format.get_ext() == "csv";
-    let delimiter = if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv")) { b'\t' } else { b',' };
+    }
     let file = real.clone();
-    let looked_at = tokio::task::spawn_blocking(move || match is_delimited {
-        true => delimited::columns(&file, delimiter).map(|columns| (Some(columns), Vec::new())),
-        false => parquet_columns(&file).map(|great| (None, great)),
+    let looked_at = tokio::task::spawn_blocking(move || match end {
+        End::Delimited(usual) => delimited::columns(&file, usual).map(|columns| (Some(columns), Vec::new())),
+        End::Parquet | End::Json => parquet_columns(&file).map(|great| (None, great)),
     });
     let (delimited, great) = looked_at.await.map_err(|err| failed(err.to_string()))?.map_err(failed)?;
     let url = Url::from_file_path(&real).map_err(|()| failed("its path is no address".to_owned()))?;
     let url = ListingTableUrl::parse(url).map_err(|err| failed(err.strip_backtrace()))?;
+    let format: Arc<dyn FileFormat> = match &delimited {
+        // The types of columns are those of all rows: what comes late is no less there. A field in quotes may have several lines.
+        Some(columns) => Arc::new(
+            CsvFormat::default()
+                .with_has_header(true)
+                .with_schema_infer_max_rec(usize::MAX)
+                .with_newlines_in_values(true)
+                .with_delimiter(columns.delimiter),
+        ),
+        // What the metadata of a column says is its KQL type.
+        None => Arc::new(Parquet::new()),
+    };
     let options = ListingOptions::new(format).with_file_extension("");
     let state = session.state();
     let schema = match &delimited {
@@ -208,19 +226,53 @@ fn as_computed(field: &Arc<Field>) -> Arc<Field> {
     Arc::new(field.as_ref().clone().with_data_type(ty))
 }
 
-/// How a file is written, which its name's end says; `None` for JSON.
-fn format(path: &Path) -> std::result::Result<Option<Arc<dyn FileFormat>>, String> {
-    // The types of columns are those of all rows: what comes late is no less there. A field in quotes may have several lines.
-    let csv = || CsvFormat::default().with_has_header(true).with_schema_infer_max_rec(usize::MAX).with_newlines_in_values(true);
+/// How a file is written, as its name's end says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Parquet,
+    /// With the usual delimiter.
+    Delimited(u8),
+    Json,
+}
+
+fn end(path: &Path) -> std::result::Result<End, String> {
     let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
     Ok(match end.as_str() {
-        // What the metadata of a column says is its KQL type.
-        "parquet" => Some(Arc::new(Parquet::new())),
-        "csv" => Some(Arc::new(csv())),
-        "tsv" => Some(Arc::new(csv().with_delimiter(b'\t'))),
-        "json" | "ndjson" | "jsonl" => None,
+        "parquet" => End::Parquet,
+        "csv" => End::Delimited(b','),
+        "tsv" => End::Delimited(b'\t'),
+        "json" | "ndjson" | "jsonl" => End::Json,
         _ => return Err("its name ends in none of .parquet, .csv, .tsv, .json, .ndjson and .jsonl".to_owned()),
     })
+}
+
+/// Bytes of a file in UTF-16, at most: all of them are held while its text is written in UTF-8.
+const MAX_UTF_16: u64 = 256 << 20;
+
+/// A file of text in UTF-8: itself, or, of a file in UTF-16, which programs on Windows write, one beside what the query spills, which
+/// goes with the query.
+async fn in_utf8(path: PathBuf, session: &SessionContext) -> std::result::Result<PathBuf, String> {
+    let runtime = session.runtime_env();
+    let written = move || {
+        let failed = |err: std::io::Error| err.to_string();
+        let mut file = std::fs::File::open(&path).map_err(failed)?;
+        let (mut head, size) = (Vec::new(), file.metadata().map_err(failed)?.len());
+        file.by_ref().take(4).read_to_end(&mut head).map_err(failed)?;
+        if Utf16::of(&head).is_none() {
+            return Ok(path);
+        }
+        if size > MAX_UTF_16 {
+            return Err(format!("it is in UTF-16 and has more than {} MB; save it as UTF-8", MAX_UTF_16 >> 20));
+        }
+        file.read_to_end(&mut head).map_err(failed)?;
+        let text = decoded(head).map_err(|err| err.to_string())?;
+        let spilled = runtime.disk_manager.create_tmp_file("a file in UTF-8").map_err(|err| err.strip_backtrace())?;
+        // What is spilled goes with its owner; the folder around it stays as long as the query.
+        let copy = spilled.path().ok_or("there is no folder for temporary files")?.with_extension("utf-8");
+        std::fs::write(&copy, text).map_err(failed)?;
+        Ok(copy)
+    };
+    tokio::task::spawn_blocking(written).await.map_err(|err| err.to_string())?
 }
 
 /// A catalog with files beside the tables of another one, and in the place of those of the same names.

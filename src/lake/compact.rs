@@ -62,7 +62,7 @@ impl Default for CompactOptions {
 }
 
 /// What a compaction did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct CompactReport {
     /// Files that were replaced.
     pub merged: usize,
@@ -72,8 +72,11 @@ pub struct CompactReport {
     pub deleted: usize,
     /// Replacements that were given up because another writer changed their inputs; the next compaction does them.
     pub skipped: usize,
-    /// The table's version afterwards; `None` when there is no such table.
+    /// The table's version afterwards; `None` when there is no such table, or not all was done.
     pub version: Option<i64>,
+    /// Why not all was done: months with a file that cannot be read, which stay as they are, and what ended a compaction that had
+    /// replaced files before. Where there is any, nothing is deleted.
+    pub left: Vec<LakeError>,
 }
 
 /// What a step of a table's upkeep did.
@@ -94,12 +97,26 @@ pub struct UpkeepReport {
 
 pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
     let mut report = CompactReport::default();
-    let Some(mut snapshot) = lake.snapshot(def).await? else { return Ok(report) };
+    match compact_all(lake, def, options, &mut report).await {
+        Err(e) if report.merged == 0 && report.left.is_empty() => return Err(e),
+        // What was replaced before stays, and is told.
+        done => report.left.extend(done.err()),
+    }
+    Ok(report)
+}
+
+async fn compact_all(
+    lake: &Lake,
+    def: &'static TableDef,
+    options: &CompactOptions,
+    report: &mut CompactReport,
+) -> Result<(), LakeError> {
+    let Some(mut snapshot) = lake.snapshot(def).await? else { return Ok(()) };
     let _lease = lake.lease(def)?;
     // Partitions with a file that cannot be read stay as they are; the others do not wait for them.
     let mut broken: BTreeMap<Partition, LakeError> = BTreeMap::new();
     if snapshot.layout().partitioning == Partitioning::Day {
-        match divide(lake, def, options, &mut report).await {
+        match divide(lake, def, options, report).await {
             Ok(divided) => snapshot = divided,
             Err((partition, e)) if e.broken_file().is_some() => {
                 broken.insert(partition, e);
@@ -130,7 +147,7 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
                     }
                 }
             }
-            commit(lake, def, replacements, &mut made, &mut report).await?;
+            commit(lake, def, replacements, &mut made, report).await?;
         }
         let Some(now) = lake.snapshot(def).await? else { break };
         let stuck = now.version() == snapshot.version() || report.skipped > skipped;
@@ -140,13 +157,14 @@ pub(crate) async fn compact(lake: &Lake, def: &'static TableDef, options: &Compa
         }
     }
     // With a broken file nothing is deleted: what is left of older versions may be needed to repair it.
-    if let Some((_, error)) = broken.pop_first() {
-        return Err(error);
+    if !broken.is_empty() {
+        report.left.extend(broken.into_values());
+        return Ok(());
     }
     snapshot.check_files()?;
-    report.version = Some(snapshot.version());
     report.deleted = delete_unused(lake, def, options.grace).await?;
-    Ok(report)
+    report.version = Some(snapshot.version());
+    Ok(())
 }
 
 /// Deletes the files of replacements that were not committed.

@@ -395,8 +395,8 @@ impl Lake {
     /// files that no reader can need any more.
     ///
     /// # Errors
-    /// The disk refuses, the table uses what is not implemented here, or it is damaged. What was done until then stays; of a
-    /// damaged table nothing is deleted.
+    /// The disk refuses, the table uses what is not implemented here, or it is damaged, and no file was replaced until then. Else the
+    /// report says it beside what was done, as it does of months with a file that cannot be read. Of a damaged table nothing is deleted.
     pub async fn compact(&self, def: &'static TableDef, options: &CompactOptions) -> Result<CompactReport, LakeError> {
         compact::compact(self, def, options).await
     }

@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::cell::{readers, write_json, write_json_of};
 use super::{OutputError, Sink};
-use kqlake_value::Column;
+use kqlake_value::{Column, ValueRef};
 
 /// Writes rows as objects. Several tables: an array of arrays, or the lines of one table after those of the other.
 #[derive(Debug)]
@@ -69,7 +69,9 @@ impl<W: Write + Send> Sink for JsonSink<W> {
                     line.push(b',');
                 }
                 line.extend_from_slice(key);
-                write_json(&mut line, column.get(row));
+                // Strings of KQL are never missing here, those of SQL may be.
+                let value = if column.is_missing(row) { ValueRef::Null } else { column.get(row) };
+                write_json(&mut line, value);
             }
             line.push(b'}');
             if self.lines {

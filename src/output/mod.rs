@@ -42,6 +42,9 @@ pub enum Format {
     Kusto,
 }
 
+/// The endings of [`Format::of_path`], in words.
+pub(crate) const ENDINGS: &str = ".csv, .tsv, .tab, .json, .ndjson, .jsonl, .md, .markdown, .txt or .parquet";
+
 impl Format {
     /// The format that a file's ending stands for.
     pub fn of_path(path: &Path) -> Option<Format> {

@@ -26,6 +26,7 @@ use std::path::Path;
 pub use self::header::HeaderError;
 use crate::error::{Error, Result};
 use kqlake_syntax::suggest::nearest;
+use kqlake_value::encoding::decoded;
 
 /// The folder where further saved queries are looked for.
 pub const FOLDER: &str = "sql";
@@ -190,16 +191,13 @@ fn read(path: &Path, name: String, language: Language) -> Result<SavedQuery> {
         let message = format!("cannot read the saved query {file}: it has more than {} MB, which is no query", MAX_FILE >> 20);
         return Err(Error::usage(message).hint("rename or remove it"));
     }
-    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
-        let line = bytes[..at].iter().filter(|b| **b == b'\n').count() + 1;
+    let text = decoded(bytes)
+        .map_err(|err| Error::usage(format!("cannot read the saved query {file}: {err}")).hint("save it as UTF-8"))?;
+    if let Some(at) = text.find('\0') {
+        let line = text[..at].matches('\n').count() + 1;
         let message = format!("cannot read the saved query {file}: line {line} has a zero byte, which is no text");
         return Err(Error::usage(message).hint("save it as UTF-8, or rename or remove it"));
     }
-    let text = String::from_utf8(bytes).map_err(|err| {
-        let at = err.utf8_error().valid_up_to();
-        let line = err.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
-        Error::usage(format!("cannot read the saved query {file}: line {line} is not UTF-8")).hint("save it as UTF-8")
-    })?;
     Ok(header::read(name, file, language, &text)?)
 }
 
@@ -241,9 +239,9 @@ pub fn header_mistake(path: &Path, text: &str) -> Option<HeaderError> {
     header::read(name, path.display().to_string(), language, text).err()
 }
 
-/// Name and language by a file's name; a name that is not UTF-8 has marks in place of what is not.
+/// Name and language by a file's name, whose ending may be in capitals; a name that is not UTF-8 has marks in place of what is not.
 fn name_and_language(path: &Path) -> Option<(String, Language)> {
-    let language = match path.extension()?.to_str()? {
+    let language = match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
         "kql" => Language::Kql,
         "sql" => Language::Sql,
         _ => return None,

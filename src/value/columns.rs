@@ -213,6 +213,15 @@ impl ColumnReader {
         }
     }
 
+    /// True where the row has no value; a string that is missing is an empty one to KQL, and NULL to SQL.
+    pub fn is_missing(&self, row: usize) -> bool {
+        match self {
+            ColumnReader::Null(_) => true,
+            ColumnReader::Text(texts, Type::String) => texts.get(row).is_none(),
+            _ => matches!(self.get(row), ValueRef::Null),
+        }
+    }
+
     /// The KQL type of the column's values.
     pub fn ty(&self) -> Type {
         match self {
@@ -518,5 +527,6 @@ mod tests {
         assert_eq!([dynamic.get(0), dynamic.get(1), dynamic.get(2)], [ValueRef::Null, ValueRef::Null, ValueRef::Dynamic("[1]")]);
         let string = ColumnReader::new(&views, Type::String).unwrap();
         assert_eq!([string.get(0), string.get(1)], [ValueRef::String("null"), ValueRef::String("")]);
+        assert_eq!([0, 1, 2].map(|row| string.is_missing(row)), [false, true, false]);
     }
 }

@@ -1,7 +1,7 @@
 //! Values of the Kusto Query Language, and what all other parts of kqlake say about them.
 //!
 //! Here are KQL's types and values, their text forms in both directions ([`parse`] and [`format`](mod@format)), the days of the
-//! [`calendar`], access to JSON text without a tree ([`json`]), text made harmless for a terminal ([`escape`]) or a spreadsheet
+//! [`calendar`], access to JSON text without a tree ([`json`]), the [`encoding`] of texts that people write, text made harmless for a terminal ([`escape`]) or a spreadsheet
 //! ([`formula`]), the [`clock`] that `now()` is read from, a hasher for keys that are hashes ([`hashed`]), numbers that follow from
 //! a seed ([`splitmix64`]), and, with the feature `arrow`, columns of values as Arrow arrays (by their places or by their names), a
 //! text column in any of Arrow's forms, and the budget for its text.
@@ -12,6 +12,7 @@ pub mod calendar;
 pub mod clock;
 #[cfg(feature = "arrow")]
 pub mod columns;
+pub mod encoding;
 pub mod escape;
 pub mod format;
 pub mod formula;

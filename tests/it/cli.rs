@@ -423,3 +423,15 @@ fn a_pipe_without_a_reader_is_waited_for_as_long_as_the_query_may_take() {
     assert!(made.success());
     run_in(dir.path(), &["query", "print 1", "-o", "pipe", "--timeout", "1s"]).exits(3).says("the query ran longer than");
 }
+
+#[test]
+fn help_is_a_command_as_well_as_an_option() {
+    let dir = empty();
+    for command in ["", "import", "query", "sql", "run", "nightly"] {
+        let args: Vec<&str> = command.split_whitespace().collect();
+        let [by_command, by_option] = [[&["help"], &args[..]].concat(), [&args[..], &["--help"]].concat()]
+            .map(|args| run_in(dir.path(), &args).exits(0).out);
+        assert!(by_command == by_option && by_command.contains("Usage: kqlake"), "{command}: {by_command}");
+    }
+    run_in(dir.path(), &["help", "nope"]).exits(2).says("unrecognized subcommand 'nope'");
+}

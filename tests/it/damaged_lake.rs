@@ -366,7 +366,8 @@ fn compaction_leaves_a_broken_month_and_does_the_others() {
     let size = fs::metadata(&file).expect("a file").len();
     fs::write(&file, vec![7; usize::try_from(size).expect("small")]).expect("garbled");
     let name = file.file_name().expect("a name").to_string_lossy().into_owned();
-    kqlake(dir.path(), &["compact"]).exits(6).says(&name);
+    let run = kqlake(dir.path(), &["compact"]).exits(6).says(&name);
+    assert!(run.out.contains("traces") && run.out.contains("2 files merged into 1"), "{}", run.out);
     assert_eq!(files("2026-01-01"), before_it, "nothing of the broken month is gone, and nothing new is there");
     assert_eq!(
         rows(dir.path(), "traces | where timestamp between (datetime(2025-12-06) .. 1d) and itemId startswith 'more' | count"),

@@ -13,6 +13,7 @@ mod damaged_lake;
 mod damaged_landings;
 mod doctor;
 mod drops;
+mod encodings;
 mod export;
 mod external;
 mod foreign_columns;

@@ -76,7 +76,7 @@ fn what_a_command_reads_and_the_lake_are_not_written_over() {
         };
         let round_about = format!("sql/../{file}");
         for output in [file, &round_about] {
-            run_in(root, &with(command, &["-o", output])).exits(2).says("would replace the file that is read");
+            run_in(root, &with(command, &["-o", output, "-f", "csv"])).exits(2).says("would replace the file that is read");
             assert_eq!(text(root.join(file)), content);
         }
     }

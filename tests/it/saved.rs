@@ -182,14 +182,43 @@ fn one_saved_query_comes_in_every_format() {
 }
 
 #[test]
-fn endings_of_other_formats_are_refused() {
+fn endings_that_stand_for_no_format_are_refused() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    for file in ["x.xlsx", "x.csv.gz", "x.ZIP", "x.html"] {
-        run_in(dir.path(), &["query", "print 1", "-o", file]).exits(2).says(file).says("say with -f");
+    for (file, advice) in [
+        ("x.xlsx", "say with -f"),
+        ("x.csv.gz", "say with -f"),
+        ("x.ZIP", "say with -f"),
+        ("x.xml", ".json, .ndjson, .jsonl, .md, .markdown, .txt or .parquet"),
+        ("x.log", "say with -f"),
+        ("x.Kusto", "add -f kusto"),
+    ] {
+        for command in [["query", "print 1"], ["sql", "SELECT 1"], ["queries", "-q"]] {
+            let run = run_in(dir.path(), &[&command[..], &["-o", file]].concat());
+            run.exits(2).says(&format!("-o {file}: the ending")).says(advice);
+        }
         assert!(!dir.path().join(file).exists(), "{file}");
     }
     run_in(dir.path(), &["query", "print 1", "-o", "x.html", "-f", "csv"]).exits(0);
-    run_in(dir.path(), &["query", "print 1", "-o", "x.log"]).exits(0);
+    for file in ["x", "x."] {
+        run_in(dir.path(), &["query", "print x = 1", "-o", file]).exits(0);
+        assert_eq!(std::fs::read_to_string(dir.path().join(file)).expect("a file"), "x\n1\n", "{file}");
+    }
+}
+
+#[test]
+fn endings_in_capitals_are_those_of_saved_queries_too() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    write(dir.path(), "one.KQL", "print x = 1");
+    write(dir.path(), "two.Sql", "SELECT 2 AS x");
+    assert_eq!(run_in(dir.path(), &["run", "one"]).exits(0).out, "x\n1\n");
+    assert_eq!(run_in(dir.path(), &["run", "two"]).exits(0).out, "x\n2\n");
+    // Where both can lie side by side.
+    write(dir.path(), "one.kql", "print x = 3");
+    if std::fs::read_dir(dir.path().join("sql")).expect("the folder").count() == 3 {
+        let both = "one.KQL and sql/one.kql are both the saved query `one`";
+        run_in(dir.path(), &["run", "one"]).exits(2).says(both);
+        run_in(dir.path(), &["queries"]).exits(5).says(both);
+    }
 }
 
 #[test]

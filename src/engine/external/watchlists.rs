@@ -5,9 +5,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::config::ExternalSettings as Settings;
+use crate::engine::files::delimiter;
 use kqlake_kql::external::{ExternalRefusal, Unavailable, Watchlist};
 use kqlake_syntax::suggest::nearest;
 use kqlake_value::clock::us_of_instant;
+use kqlake_value::encoding::decoded;
 
 /// The folder of the watchlists.
 ///
@@ -66,9 +68,12 @@ pub(super) fn read(settings: &Settings, name: &str) -> Result<Watchlist, Unavail
     };
     let failed = |why: String| Unavailable::Failed(format!("cannot read the watchlist {}: {why}", path.display()));
     let updated = std::fs::metadata(path).and_then(|found| found.modified()).map_err(|err| failed(err.to_string()))?;
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(|err| failed(err.to_string()))?;
+    let text = std::fs::read(path).map_err(|err| failed(err.to_string()))?;
+    let text = decoded(text).map_err(|err| failed(format!("{err}; save it as UTF-8")))?;
+    let delimiter = delimiter(text.as_bytes(), b',');
+    let mut reader = csv::ReaderBuilder::new().flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
     let headers = reader.headers().map_err(|err| failed(err.to_string()))?;
-    let columns: Vec<String> = headers.iter().map(|column| column.trim().trim_start_matches('\u{feff}').to_owned()).collect();
+    let columns: Vec<String> = headers.iter().map(|column| column.trim().to_owned()).collect();
     if columns.iter().all(String::is_empty) {
         return Err(failed("its first line names no columns".to_owned()));
     }

@@ -4,7 +4,7 @@
 //! and a date that no calendar has makes its column text.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,10 +18,13 @@ use datafusion::prelude::SessionContext;
 use super::written::{self, Bools, Instants, Reals};
 use kqlake_value::Type;
 use kqlake_value::columns::field;
+use kqlake_value::encoding::decoded;
 
 /// The columns of a delimited file.
 #[derive(Debug)]
 pub(super) struct Delimited {
+    /// What stands between two fields.
+    pub delimiter: u8,
     /// The columns as they are read: instants as texts.
     pub read: Schema,
     /// The instants among them.
@@ -65,11 +68,15 @@ impl Kept {
 ///
 /// # Errors
 /// The file cannot be read, or names a column twice: the library would number them.
-pub(super) fn columns(path: &Path, delimiter: u8) -> Result<Delimited, String> {
+pub(super) fn columns(path: &Path, usual: u8) -> Result<Delimited, String> {
+    let file = || File::open(path).map_err(|err| err.to_string());
+    let mut head = Vec::new();
+    file()?.take(MAX_HEAD).read_to_end(&mut head).map_err(|err| err.to_string())?;
+    let delimiter = delimiter(&head, usual);
     named_once(path, delimiter)?;
-    let file = File::open(path).map_err(|err| err.to_string())?;
     let format = arrow::csv::reader::Format::default().with_header(true).with_delimiter(delimiter);
-    let (schema, _) = format.infer_schema(BufReader::new(file), None).map_err(|err| err.to_string())?;
+    let inferred = format.infer_schema(BufReader::new(file()?), None);
+    let (schema, _) = inferred.map_err(|err| refused(path, delimiter).unwrap_or_else(|| err.to_string()))?;
     let mut fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
     let (mut instants, mut ticks) = (Vec::new(), Vec::new());
     for (field, kept) in fields.iter_mut().zip(kept(path, delimiter, &schema)?) {
@@ -87,7 +94,7 @@ pub(super) fn columns(path: &Path, delimiter: u8) -> Result<Delimited, String> {
             _ => field.set_data_type(DataType::Utf8),
         }
     }
-    Ok(Delimited { read: Schema::new(fields), instants, ticks })
+    Ok(Delimited { delimiter, read: Schema::new(fields), instants, ticks })
 }
 
 impl Delimited {
@@ -143,6 +150,57 @@ fn with(
         if names.contains(field.name()) { change(column, field.name()) } else { column }
     });
     Ok(session.read_table(table)?.select(columns.collect::<Vec<_>>())?.into_view())
+}
+
+/// Bytes at the beginning of a file in which its delimiter is looked for.
+const MAX_HEAD: u64 = 1 << 16;
+
+/// What stands between the fields of a text: `usual`, but where that makes one column, and another one makes as many of the header as of
+/// the first record. Where a comma stands in numbers, spreadsheets write a semicolon between fields.
+pub(in crate::engine) fn delimiter(head: &[u8], usual: u8) -> u8 {
+    let fields = |delimiter: u8| {
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(false).from_reader(head);
+        let mut records = reader.byte_records().map_while(Result::ok).map(|record| record.len());
+        let header = records.next().unwrap_or_default();
+        let is_alike = records.next().is_none_or(|first| first == header);
+        (header, is_alike)
+    };
+    if fields(usual).0 > 1 {
+        return usual;
+    }
+    let others = [b',', b';', b'\t'].into_iter().filter(|other| *other != usual);
+    let fitting = others.map(|other| (fields(other), other)).filter(|((header, is_alike), _)| *header > 1 && *is_alike);
+    fitting.max_by_key(|((header, _), _)| *header).map_or(usual, |(_, other)| other)
+}
+
+/// Why a file cannot be read that the library refused: the first record with more or fewer fields than the header, or in no UTF-8.
+fn refused(path: &Path, delimiter: u8) -> Option<String> {
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(false).from_path(path).ok()?;
+    let (mut record, mut header) = (csv::ByteRecord::new(), None);
+    while reader.read_byte_record(&mut record).ok()? {
+        let begin = record.position().map_or(0, csv::Position::byte);
+        if let Err(mut wrong) = decoded(record.as_slice().to_vec()) {
+            wrong.line = line(path, begin).ok()?;
+            return Some(format!("{wrong}; save it as UTF-8"));
+        }
+        let (fields, of_header) = (record.len(), *header.get_or_insert(record.len()));
+        if fields != of_header {
+            let line = line(path, begin).ok()?;
+            let separator = if delimiter == b'\t' { "a tab".to_owned() } else { format!("`{}`", char::from(delimiter)) };
+            return Some(format!("line {line} has {fields} fields, and its header {of_header}, with {separator} between them"));
+        }
+    }
+    None
+}
+
+/// The line of a record that begins at a byte; the crate's own begins with the second half of the line end before it.
+fn line(path: &Path, begin: u64) -> io::Result<usize> {
+    let mut file = BufReader::new(File::open(path)?);
+    let mut lines = 1;
+    for byte in (&mut file).take(begin).bytes() {
+        lines += usize::from(byte? == b'\n');
+    }
+    Ok(lines + usize::from(file.fill_buf()?.first() == Some(&b'\n')))
 }
 
 /// Refuses delimited files that name a column twice.
