@@ -46,6 +46,8 @@ pub(crate) enum HiddenRole {
     Key,
     /// A copy of an outer column, the same in all rows of a sub-query.
     Carried,
+    /// True in a row that stands for its sub-query, so that one whose other rows are all dropped is still there.
+    Placeholder,
     /// No column at all: the columns follow from rows that were not read or are not there, so any name may be one. In a query,
     /// of which tables without rows (`binder::no_rows`); one that is named here is a column of all of them.
     Open(Vec<usize>),
@@ -201,7 +203,8 @@ pub(crate) enum RelKind {
     Join { left: Box<Rel>, right: Box<Rel>, kind: JoinKind, on: Vec<(BoundExpr, BoundExpr)> },
     /// Rows of all inputs; each input has, in order, an expression for each of the output columns.
     Union { inputs: Vec<(Rel, Vec<BoundExpr>)>, ids: Vec<ColId> },
-    /// Expands arrays and bags to rows, zipped.
+    /// Expands arrays and bags to rows, zipped. Where a column of placeholders is given, each input row with an element gets one more
+    /// row, without elements, in which alone that column is true.
     Expand {
         input: Box<Rel>,
         items: Vec<ExpandColumn>,
@@ -209,6 +212,7 @@ pub(crate) enum RelKind {
         limit: Option<i64>,
         bag_as_array: bool,
         keep_empty: bool,
+        placeholder: Option<ColId>,
     },
     /// Window functions over ordered rows: each gives a column from argument columns.
     Window { input: Box<Rel>, functions: Vec<(ColId, BoundWindow)> },

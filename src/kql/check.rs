@@ -1,8 +1,8 @@
 //! What is wrong with a text, found without reading a row.
 //!
-//! A text is bound as Microsoft's language service binds it, which gives the columns that editors show; and it is planned as
-//! `query` plans it, over tables of the same columns that have no rows. What `query` would refuse is an error here, and nothing else
-//! is: what only the service takes for one is a warning.
+//! A text is bound as Microsoft's language service binds it; and it is planned as `query` plans it, over tables of the same columns
+//! that have no rows, which gives the columns of the answer. What `query` would refuse is an error here, and nothing else is: what only
+//! the service takes for one is a warning. The service's columns are shown where there is no plan.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub async fn check(text: &str, env: &PlanEnv<'_>) -> Bound {
     let env = PlanEnv { catalog: &without_rows, ..*env };
     let refused = match planned(text, &env, Run::WithoutRows).await {
         Ok(Some(planned)) if is_wrong => return runs_all_the_same(found.bound, &planned),
-        Ok(Some(_)) => return found.bound,
+        Ok(Some(planned)) => return with_columns_of(found.bound, &planned),
         // What is wrong is said already.
         Ok(None) | Err(_) if is_wrong => return found.bound,
         // Columns follow from rows: what the binder noted is all that is known.
@@ -66,8 +66,13 @@ fn runs_all_the_same(mut found: Bound, planned: &Planned) -> Bound {
         error.severity = Severity::Warning;
         error.message = format!("this runs, though Microsoft's language service takes it for an error: {}", error.message);
     }
+    with_columns_of(found, planned)
+}
+
+/// The same with the columns that the query's answer has. A text of definitions alone has none.
+fn with_columns_of(found: Bound, planned: &Planned) -> Bound {
     let columns = planned.tables.last().map(|table| table.columns.clone());
-    Bound { columns: found.columns.or(columns), ..found }
+    Bound { columns: columns.or(found.columns), ..found }
 }
 
 /// Parses and binds a text without running anything or opening tables. What depends on rows stays unknown, and what keeps a query

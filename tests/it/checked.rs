@@ -59,3 +59,56 @@ fn check_says_what_query_would() {
         assert_eq!(query.status, if place.is_some() { 3 } else { 0 }, "{text}: {}", query.err);
     }
 }
+
+/// Texts whose columns Microsoft's language service, or another way to name or type them, would have otherwise.
+const COLUMNS: &[&str] = &[
+    "union kind=inner (print a=1, b='x', c=1.5), (print a=2, b=3, c=2.5)",
+    "union (print x=1, x_long=1), (print x='a')",
+    "print ceiling(int(5)), ceiling(5.5), floor(int(5), 2), abs(int(-5)), bin(int(5), 2)",
+    "print jaccard_index(dynamic([1, 2]), dynamic([1]))",
+    "traces | getschema",
+    "traces | extend strlen(message) + 1 | extend 2",
+    "let f = () { traces | project strlen(message) + 1 }; f | union f | extend 2",
+    "search 'x'",
+    "search in (traces, requests) 'x'",
+    "find in (traces, requests) where message has 'x'",
+    "traces | search 'x' | search 'y'",
+    "traces | parse message with * 'a' message:long",
+    "traces | project message | extend tostring(message), tolower(message)",
+    "traces | sort by timestamp asc | scan with (step s: true;)",
+    "traces | sort by timestamp asc | scan with_match_id=m with (step s: true;)",
+    "traces | summarize percentiles(itemCount, 5, 50), take_any(*)",
+    "traces | make-series percentiles(itemCount, 5, 50) on timestamp step 1d",
+    "traces | reduce kind=source by message",
+    "traces | extend (a, b) = series_fit_line(customDimensions)",
+    "traces | join kind=inner (requests) on operation_Id",
+    "traces | fork (count) (take 1)",
+    "traces | partition by appName (where itemCount > 1 | count)",
+    "traces | mv-apply x = customDimensions on (where x.a == 'b' | summarize count(), max(tolong(x.c)))",
+    "range x from 1 to 2 step 1 | extend x = 'a', x + 1",
+    "union withsource=S traces, requests",
+    "traces | evaluate pivot(appName)",
+    "traces | project customDimensions | evaluate bag_unpack(customDimensions) | summarize count() by eventId",
+    "AppTraces | summarize count() by Message, bin(TimeGenerated, 1d)",
+];
+
+#[test]
+fn check_lists_the_columns_of_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let texts = TEXTS[..TEXTS.len() - 1].iter().filter(|(_, place)| place.is_none()).map(|(text, _)| text);
+    for text in texts.chain(COLUMNS) {
+        let check = run_with(dir.path(), &["check", "-f", "json", "-"], text.as_bytes());
+        let report: serde_json::Value = serde_json::from_str(&check.out).unwrap();
+        let query = run_in(dir.path(), &["query", "-f", "kusto", text]);
+        assert_eq!(query.status, 0, "{text}: {}", query.err);
+        let answer: serde_json::Value = serde_json::from_str(&query.out).unwrap();
+        let columns = |columns: &serde_json::Value, name: &str, ty: &str| {
+            let columns = columns.as_array().unwrap().iter();
+            columns.map(|c| format!("{}:{}", c[name].as_str().unwrap(), c[ty].as_str().unwrap())).collect::<Vec<_>>().join(", ")
+        };
+        let last = answer["Tables"].as_array().unwrap().last().unwrap();
+        let (checked, answered) =
+            (columns(&report[0]["columns"], "name", "type"), columns(&last["Columns"], "ColumnName", "ColumnType"));
+        assert_eq!(checked, answered, "{text}");
+    }
+}

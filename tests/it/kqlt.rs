@@ -27,7 +27,7 @@ use kqlake_value::Column;
 use kqlake_value::clock::FixedClock;
 use serde_json::Value as Json;
 
-use super::support::project;
+use super::support::{project, run_with};
 
 #[derive(Debug, Default)]
 struct Block {
@@ -162,10 +162,14 @@ fn same(a: &Json, b: &Json) -> bool {
     }
 }
 
+/// Columns without the white space in between.
+fn as_written(columns: &str) -> String {
+    columns.split(',').map(|c| c.split_whitespace().collect::<String>()).collect::<Vec<_>>().join(", ")
+}
+
 fn difference(block: &Block, found: &Table) -> Option<String> {
-    let names = |text: &str| text.split(',').map(|c| c.split_whitespace().collect::<String>()).collect::<Vec<_>>().join(", ");
     if let Some(expected) = &block.columns
-        && names(expected) != names(&found.columns)
+        && as_written(expected) != as_written(&found.columns)
     {
         return Some(format!("columns {expected} expected, {} found", found.columns));
     }
@@ -280,4 +284,38 @@ fn golden_queries_have_one_answer_under_every_setting() {
     let failures: Vec<String> = results.into_iter().flat_map(|(_, f)| f).collect();
     assert!(failures.is_empty(), "{} of {count} golden queries failed:\n\n{}", failures.len(), failures.join("\n\n"));
     assert!(count > 0, "no golden queries were found");
+}
+
+/// A check lists the columns of the answer, by name, order and type.
+#[test]
+fn a_check_lists_the_columns_of_golden_queries() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut queries: Vec<(String, String)> = Vec::new();
+    for entry in std::fs::read_dir(project().join("tests/kqlt")).expect("tests/kqlt") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|e| e == "kqlt") {
+            let text = std::fs::read_to_string(&path).expect("a readable file");
+            let blocks = parse(&text).unwrap_or_else(|err| panic!("{}: {err}", path.display()));
+            queries.extend(blocks.into_iter().filter_map(|block| Some((block.query, block.columns?))));
+        }
+    }
+    let names: Vec<String> = (0..queries.len()).map(|number| format!("{number:04}.kql")).collect();
+    for (name, (query, _)) in names.iter().zip(&queries) {
+        std::fs::write(dir.path().join(name), query).expect("a file");
+    }
+    let args: Vec<&str> = ["check", "-f", "json"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let reports: Json = serde_json::from_str(&run_with(dir.path(), &args, b"").out).expect("JSON");
+    let reports = reports.as_array().expect("a report a file");
+    assert_eq!(reports.len(), queries.len());
+    let mut failures = Vec::new();
+    for ((query, expected), report) in queries.iter().zip(reports) {
+        let text = |c: &Json, key: &str| c[key].as_str().unwrap_or_default().to_owned();
+        let columns = report["columns"].as_array().expect("columns").iter();
+        let columns: Vec<String> = columns.map(|c| format!("{}:{}", text(c, "name"), text(c, "type"))).collect();
+        let found = columns.join(", ");
+        if as_written(expected) != as_written(&found) {
+            failures.push(format!("{}\n  query: {expected}\n  check: {found}\n  {}", query.trim(), report["diagnostics"]));
+        }
+    }
+    assert!(failures.is_empty(), "{} of {} checks failed:\n\n{}", failures.len(), queries.len(), failures.join("\n\n"));
 }

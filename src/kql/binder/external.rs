@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::expr::ExprContext;
 use super::{Bind, BindError, Binder, Scope};
 use crate::bound::*;
-use crate::external::{External, ExternalAnswer, ExternalRefusal, ExternalRequest, IpLocations, Nothing, Watchlist};
-use crate::functions::ip_location::{IpLocationField, NobodyKnows};
+use crate::external::{External, ExternalAnswer, ExternalRefusal, ExternalRequest, Nothing, Watchlist};
+use crate::functions::ip_location::IpLocationField;
 use kqlake_syntax::ast::{Arg, Name, Span};
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::{Json, Type, Value, datetime_of_us};
@@ -143,24 +143,11 @@ impl<'a> Binder<'a> {
         Ok(Rel { kind, columns, hidden: Vec::new(), serialized: false, table_name: None })
     }
 
-    /// `geo_info_from_ip_address(ip)`: the argument was bound as the registry says. Where nobody knows places of addresses, the first
-    /// address ends the query, and a query that looks at none is answered.
+    /// `geo_info_from_ip_address(ip)`: the argument was bound as the registry says. Where nobody knows places of addresses the call is
+    /// refused, whether a plan would look at its value or not.
     pub(super) fn ip_location(&mut self, name: &Name, call: BoundExpr) -> Bind<BoundExpr> {
         let (ty, span) = (call.ty, call.span);
-        let request = ExternalRequest::IpLocations;
-        // A constant address asks at once.
-        let constant = matches!(&call.kind, BoundKind::Call { args, .. } if args.iter().all(|arg| arg.as_literal().is_some()));
-        let refusal = match self.external.given.and_then(|given| given.get(&request)) {
-            Some(Err(refusal)) if !constant => Some(refusal.clone()),
-            None if self.checking && !constant => self.external.source.permits(&request).err(),
-            _ => None,
-        };
-        let source: Arc<dyn IpLocations> = if let Some(ExternalRefusal { message, advice }) = refusal {
-            self.warn(name.span, format!("{message}, and ends at the first address: {advice}"));
-            Arc::new(NobodyKnows { why: format!("{message}: {advice}") })
-        } else if let Some(ExternalAnswer::IpLocations(source)) = self.external(request, name.span)? {
-            source
-        } else {
+        let Some(ExternalAnswer::IpLocations(source)) = self.external(ExternalRequest::IpLocations, name.span)? else {
             // What is computed is known in the next round, if anything is run at all.
             return Ok(BoundExpr::new(BoundKind::Unknown, ty, span));
         };

@@ -70,6 +70,15 @@ pub(crate) struct BoundQuery {
     pub render: Option<(String, Vec<(String, String)>)>,
 }
 
+/// The placeholder rows of sub-queries (`operators::placeholder`).
+#[derive(Debug)]
+struct Placeholder {
+    /// The column that is true in them.
+    column: HiddenColumn,
+    /// The operator that is bound may need them again behind an aggregation.
+    again: bool,
+}
+
 /// Rows that the planner has to fetch before binding can continue.
 #[derive(Debug, Clone)]
 pub(crate) struct FetchRequest {
@@ -136,6 +145,8 @@ pub(crate) struct Binder<'a> {
     path_keys: HashSet<String>,
     /// Keys that distinguish sub-queries, innermost last.
     partition: Vec<HiddenColumn>,
+    /// The placeholder rows of the innermost sub-queries, where their body needs them.
+    placeholder: Option<Placeholder>,
     /// What was found wrong.
     pub diagnostics: Vec<Diagnostic>,
     /// Where nothing is to be run: what keeps the text from running although it binds.
@@ -199,6 +210,7 @@ impl<'a> Binder<'a> {
             operators: 0,
             path_keys: HashSet::new(),
             partition: Vec::new(),
+            placeholder: None,
             diagnostics: Vec::new(),
             refused: Vec::new(),
             request: None,
@@ -422,7 +434,7 @@ impl<'a> Binder<'a> {
             .iter()
             .filter(|h| match &h.role {
                 HiddenRole::Promoted { parent, .. } => kept(*parent),
-                HiddenRole::Key | HiddenRole::Carried | HiddenRole::Open(_) => true,
+                HiddenRole::Key | HiddenRole::Carried | HiddenRole::Placeholder | HiddenRole::Open(_) => true,
             })
             .filter(|h| !h.is_column() || !columns.iter().any(|(c, _)| c.id == h.id))
             .cloned()

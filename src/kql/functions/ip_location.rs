@@ -44,23 +44,6 @@ impl RowFields for IpLocationField {
     }
 }
 
-/// Stands where nobody knows the places: the first address that is asked for ends the query.
-#[derive(Debug)]
-pub(crate) struct NobodyKnows {
-    /// Why nobody does, and what would change that.
-    pub why: String,
-}
-
-impl IpLocations for NobodyKnows {
-    fn find(&self, _: IpAddr) -> Result<Option<IpLocation>, String> {
-        Err(self.why.clone())
-    }
-
-    fn identity(&self) -> String {
-        format!("nobody: {}", self.why)
-    }
-}
-
 /// The bag that the reference describes: what is not known is left out.
 fn bag(place: IpLocation) -> Json {
     let texts = [("country", place.country), ("state", place.state), ("city", place.city)];

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::Expr;
@@ -13,23 +13,18 @@ use super::compute::{ComputeFn, Passing, Pieces, plan_of};
 use super::expr::dynamic::typed_element;
 use super::expr::value;
 use super::{Lower, Lowering, Node, steps, ticks};
-use crate::bound::{ColId, ExpandColumn, Rel};
+use crate::bound::{Rel, RelKind};
 use kqlake_value::columns::{ColumnBuilder, ColumnReader, arrow_type};
 use kqlake_value::text_column::text_budget;
 use kqlake_value::{Type, ValueRef, json};
 
 impl Lowering<'_> {
-    pub(super) fn expand(
-        &self,
-        rel: &Rel,
-        input: &Rel,
-        items: &[ExpandColumn],
-        index: Option<ColId>,
-        limit: Option<i64>,
-        bag_as_array: bool,
-        keep_empty: bool,
-    ) -> Lower<Node> {
+    /// [`RelKind::Expand`] over its input.
+    pub(super) fn expand(&self, rel: &Rel, input: &Rel) -> Lower<Node> {
         let mut node = self.rel(input)?;
+        let RelKind::Expand { items, index, limit, bag_as_array, keep_empty, placeholder, .. } = &rel.kind else {
+            return Ok(node);
+        };
         // Rows of one input row stay in the order of its elements: its position comes first, then the element's.
         let position = if node.order.is_empty() { None } else { Some(self.position(&mut node)?) };
         let element = self.unique_name("__element");
@@ -51,7 +46,10 @@ impl Lowering<'_> {
             plan.schema().as_arrow().fields()[..passed.len()].iter().map(|f| f.as_ref().clone()).collect();
         fields.extend(items.iter().map(|item| Field::new(column_name(item.id), arrow_type(item.ty), true)));
         if let Some(id) = index {
-            fields.push(Field::new(column_name(id), DataType::Int64, true));
+            fields.push(Field::new(column_name(*id), DataType::Int64, true));
+        }
+        if let Some(id) = placeholder {
+            fields.push(Field::new(column_name(*id), DataType::Boolean, true));
         }
         fields.push(Field::new(&element, DataType::Int64, true));
         let schema: SchemaRef = Arc::new(Schema::new(fields));
@@ -60,8 +58,9 @@ impl Lowering<'_> {
             types: items.iter().map(|i| i.ty).collect(),
             index: index.is_some(),
             limit: limit.map(|l| usize::try_from(l.max(0)).unwrap_or(usize::MAX)),
-            bag_as_array,
-            keep_empty,
+            bag_as_array: *bag_as_array,
+            keep_empty: *keep_empty,
+            placeholder: placeholder.is_some(),
             schema: schema.clone(),
             text_budget: text_budget(),
         });
@@ -85,6 +84,8 @@ struct Expander {
     limit: Option<usize>,
     bag_as_array: bool,
     keep_empty: bool,
+    /// Each row with an element gets one more.
+    placeholder: bool,
     schema: SchemaRef,
     /// Bytes of text that a column of a piece may have.
     text_budget: usize,
@@ -135,6 +136,7 @@ impl Expander {
         let mut builders: Vec<ColumnBuilder> = self.types.iter().map(|ty| ColumnBuilder::new(*ty, rows * 2)).collect();
         let mut sources: Vec<u64> = Vec::with_capacity(rows * 2);
         let mut places: Vec<i64> = Vec::with_capacity(rows * 2);
+        let mut placeholders: Vec<bool> = Vec::new();
         while next.row < rows && left > 0 {
             let row = next.row;
             let parts: Vec<Elements<'_>> = readers.iter().map(|r| Elements::of(r.get(row), self.bag_as_array)).collect();
@@ -143,16 +145,21 @@ impl Expander {
                 count = 1;
             }
             let count = count.min(self.limit.unwrap_or(usize::MAX));
-            let taken = next.place..count.min(next.place.saturating_add(left));
+            let all = if self.placeholder && count > 0 { count + 1 } else { count };
+            let taken = next.place..all.min(next.place.saturating_add(left));
             for place in taken.clone() {
                 sources.push(row as u64);
                 places.push(place as i64);
+                placeholders.push(place == count);
             }
             for ((part, builder), ty) in parts.iter().zip(&mut builders).zip(&self.types) {
-                part.write(taken.clone(), builder, *ty);
+                part.write(taken.start..taken.end.min(count), builder, *ty);
+                if taken.end > count {
+                    builder.push_ref(ValueRef::Null);
+                }
             }
             left -= taken.len();
-            *next = if taken.end == count { Next { row: row + 1, place: 0 } } else { Next { row, place: taken.end } };
+            *next = if taken.end == all { Next { row: row + 1, place: 0 } } else { Next { row, place: taken.end } };
         }
         let picks = UInt64Array::from(sources);
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
@@ -165,6 +172,9 @@ impl Expander {
         let places: ArrayRef = Arc::new(Int64Array::from(places));
         if self.index {
             columns.push(places.clone());
+        }
+        if self.placeholder {
+            columns.push(Arc::new(BooleanArray::from(placeholders)));
         }
         columns.push(places);
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| e.to_string())

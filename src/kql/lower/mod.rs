@@ -207,9 +207,7 @@ impl<'a> Lowering<'a> {
             RelKind::Limit { input, count, partition } => self.limit(input, *count, partition),
             RelKind::Join { left, right, kind, on } => self.join(left, right, *kind, on),
             RelKind::Union { inputs, ids } => self.union(inputs, ids),
-            RelKind::Expand { input, items, index, limit, bag_as_array, keep_empty } => {
-                self.expand(rel, input, items, *index, *limit, *bag_as_array, *keep_empty)
-            }
+            RelKind::Expand { input, .. } => self.expand(rel, input),
             RelKind::Window { input, functions } => self.window(input, functions),
             RelKind::Graph(_) => {
                 let message = "a graph is no table: end with | graph-match …, or | graph-to-table nodes";

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::binder::{Bind, Binder, Scope};
+use crate::binder::{Bind, Binder, Placeholder, Scope};
 use crate::bound::*;
 use crate::computation::Compute;
 use crate::functions::per_key::PerKey;
@@ -14,6 +14,8 @@ use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
 use kqlake_value::Type;
 
+use super::expand::Expansion;
+use super::placeholder::needed_throughout;
 use super::shape::property_text;
 
 impl Binder<'_> {
@@ -68,10 +70,13 @@ impl Binder<'_> {
             table_name: None,
             kind: RelKind::Project { input: Box::new(numbered), exprs },
         };
-        let expanded = self.expanded(with_copies, items, limit, false, index, false, scope)?;
+        let operators = body_operators(body);
+        let placeholder = self.placeholder_for(&operators);
+        let form = Expansion { limit, bag_as_array: false, index, placeholder: placeholder.as_ref() };
+        let expanded = self.expanded(with_copies, items, form, scope)?;
         let added: Vec<HiddenColumn> = std::iter::once(key.clone()).chain(carried.iter().cloned()).collect();
-        let mut result = self.sub_query(expanded, &added, body, scope)?;
-        if may_reorder(body) {
+        let mut result = self.sub_query(expanded, &added, placeholder, (body, &operators), scope)?;
+        if may_reorder(&operators) {
             // Results are in the order of the rows that they were made for.
             let serialized = result.serialized;
             let of_row = BoundExpr::new(BoundKind::Column(key.id), key.ty, Span::default());
@@ -151,7 +156,13 @@ impl Binder<'_> {
             inner.define(&by.text, crate::binder::Binding::Scalar(key));
             return self.table(body, &inner);
         }
-        let mut rel = self.sub_query(keyed, std::slice::from_ref(&key), body, scope)?;
+        let operators = body_operators(body);
+        let placeholder = self.placeholder_for(&operators);
+        let rows = match &placeholder {
+            Some(placeholder) => Self::with_placeholders(keyed, placeholder),
+            None => keyed,
+        };
+        let mut rel = self.sub_query(rows, std::slice::from_ref(&key), placeholder, (body, &operators), scope)?;
         if rel.serialized {
             // Rows that the body put in an order keep it, one sub-query behind the other.
             let of_key = BoundExpr::new(BoundKind::Column(key.id), key.ty, Span::default());
@@ -163,33 +174,38 @@ impl Binder<'_> {
     }
 
     /// Binds the operators of a body over an input whose sub-queries the keys tell apart.
-    fn sub_query(&mut self, input: Rel, added: &[HiddenColumn], body: &Expr, scope: &Scope) -> Bind<Rel> {
+    fn sub_query(
+        &mut self,
+        input: Rel,
+        added: &[HiddenColumn],
+        placeholder: Option<HiddenColumn>,
+        (body, operators): (&Expr, &[&Operator]),
+        scope: &Scope,
+    ) -> Bind<Rel> {
+        if operators.is_empty() {
+            return match &body.kind {
+                ExprKind::Pipe { .. } => self.unsupported(body.span, "a sub-query with a source of its own"),
+                _ => self.error(code::SYNTAX, body.span, "operators are expected here, for example: where …, summarize …"),
+            };
+        }
         let depth = self.partition.len();
-        self.partition.extend(added.iter().cloned());
-        let result = match &body.kind {
-            ExprKind::Operators(operators) => {
-                let mut rel = Ok(input);
-                for operator in operators {
-                    rel = rel.and_then(|rel| self.operator(Some(rel), operator, scope, false));
-                }
-                rel
-            }
-            ExprKind::Pipe { source, operators } => match &source.kind {
-                // A body may begin with an operator that could appear first as well.
-                ExprKind::Source(first) => {
-                    let mut rel = self.operator(Some(input), first, scope, false);
-                    for operator in operators {
-                        rel = rel.and_then(|rel| self.operator(Some(rel), operator, scope, false));
-                    }
-                    rel
-                }
-                _ => self.unsupported(body.span, "a sub-query with a source of its own"),
-            },
-            ExprKind::Source(first) => self.operator(Some(input), first, scope, false),
-            _ => self.error(code::SYNTAX, body.span, "operators are expected here, for example: where …, summarize …"),
-        };
+        self.partition.extend(added.iter().chain(&placeholder).cloned());
+        let whole = needed_throughout(operators);
+        let outer = self.placeholder.take();
+        let mut rel = Ok(input);
+        for (at, operator) in operators.iter().enumerate() {
+            self.placeholder = placeholder.as_ref().map(|column| Placeholder {
+                column: column.clone(),
+                again: whole || matches!(operator.kind, OperatorKind::Invoke(_)),
+            });
+            rel = rel.and_then(|rel| self.operator(Some(rel), operator, scope, false)).map(|rel| match &placeholder {
+                Some(placeholder) => Self::placeholders_as_needed(rel, placeholder, &operators[at + 1..], whole),
+                None => rel,
+            });
+        }
+        self.placeholder = outer;
         self.partition.truncate(depth);
-        result
+        rel
     }
 
     /// An operator over all rows, over those of each sub-query where there are any. What distinguishes them passes it by.
@@ -202,6 +218,7 @@ impl Binder<'_> {
         serialized: bool,
     ) -> Rel {
         let hidden = self.sub_query_keys(&input.hidden);
+        let types = columns.iter().map(|c| c.ty).collect();
         let of = |input: Rel, inputs, op, hidden| Rel {
             columns,
             hidden,
@@ -212,7 +229,7 @@ impl Binder<'_> {
         if hidden.is_empty() {
             return of(input, inputs, op, hidden);
         }
-        let is_key = |h: &HiddenColumn| matches!(h.role, HiddenRole::Key);
+        let is_key = |h: &HiddenColumn| matches!(h.role, HiddenRole::Key | HiddenRole::Placeholder);
         let together = hidden
             .iter()
             .filter(|h| is_key(h))
@@ -223,9 +240,15 @@ impl Binder<'_> {
             })
             .collect();
         let width = inputs.len();
-        let keys = hidden.iter().enumerate().filter(|(_, h)| is_key(h)).map(|(i, _)| width + i).collect();
+        let own = self.placeholder_among(&hidden);
+        let places = |test: &dyn Fn(&HiddenColumn) -> bool| {
+            hidden.iter().enumerate().filter(|(_, h)| test(h)).map(|(i, _)| width + i).collect::<Vec<_>>()
+        };
+        let keys = places(&|h| is_key(h) && Some(h.id) != own);
+        let placeholder = places(&|h| Some(h.id) == own).first().copied();
+        let outer = places(&|h| matches!(h.role, HiddenRole::Placeholder) && Some(h.id) != own);
         let all = inputs.into_iter().chain(hidden.iter().map(|h| h.id)).collect();
-        let rel = of(Self::sorted(input, together), all, Arc::new(PerKey { op, width, keys }), hidden);
+        let rel = of(Self::sorted(input, together), all, Arc::new(PerKey { op, width, types, keys, placeholder, outer }), hidden);
         // What distinguishes the sub-queries is taken off their result, but the operator outputs it.
         let columns = rel.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
         Self::projected(rel, columns)
@@ -241,9 +264,23 @@ impl Binder<'_> {
     }
 }
 
+/// The operators of a body; none where it has a source of its own, or is none at all.
+fn body_operators(body: &Expr) -> Vec<&Operator> {
+    match &body.kind {
+        ExprKind::Operators(operators) => operators.iter().collect(),
+        ExprKind::Pipe { source, operators } => match &source.kind {
+            // A body may begin with an operator that could appear first as well.
+            ExprKind::Source(first) => std::iter::once(&**first).chain(operators).collect(),
+            _ => Vec::new(),
+        },
+        ExprKind::Source(first) => vec![first],
+        _ => Vec::new(),
+    }
+}
+
 /// True for a body after which the rows of one sub-query may be mixed with those of others.
-fn may_reorder(body: &Expr) -> bool {
-    let moves = |operator: &Operator| {
+fn may_reorder(operators: &[&Operator]) -> bool {
+    operators.iter().any(|operator| {
         use OperatorKind as O;
         matches!(
             operator.kind,
@@ -260,13 +297,5 @@ fn may_reorder(body: &Expr) -> bool {
                 | O::Union(_)
                 | O::Partition { .. }
         )
-    };
-    match &body.kind {
-        ExprKind::Operators(operators) => operators.iter().any(moves),
-        ExprKind::Pipe { source, operators } => {
-            operators.iter().any(moves) || matches!(&source.kind, ExprKind::Source(first) if moves(first))
-        }
-        ExprKind::Source(first) => moves(first),
-        _ => false,
-    }
+    })
 }

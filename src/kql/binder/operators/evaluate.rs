@@ -14,6 +14,7 @@ use crate::functions::{ArgType, OfNoRows, Param, Registry};
 use crate::room::Held;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_syntax::visit::{self, Visitor};
 use kqlake_value::{Column, Json, Type, Value};
 
 use super::shape::property_text;
@@ -36,6 +37,16 @@ impl PluginCall {
     fn left(&self, input: &[Column]) -> Vec<Column> {
         let used = |at: usize| matches!(self.args.first(), Some(PluginArg::Column(used)) if *used == at);
         input.iter().enumerate().filter(|(at, _)| !used(*at)).map(|(_, c)| c.clone()).collect()
+    }
+
+    /// The places of the input's columns, and of those appended to them, that are arguments.
+    fn own_columns(&self) -> impl Iterator<Item = usize> + '_ {
+        let params = (0..).map(|at| self.plugin.params.get(at).or(self.plugin.params.last()));
+        self.args.iter().zip(params).filter_map(|(arg, param)| match (arg, param.map(|p| p.kind)) {
+            (_, Some(ParamKind::LookupColumn(_))) => None,
+            (PluginArg::Column(at), _) => Some(*at),
+            _ => None,
+        })
     }
 
     /// How the names of the columns begin that a plugin unpacks.
@@ -298,12 +309,48 @@ impl Binder<'_> {
         self.fit("the plugin", &parameter, e.clone()).map(|_| ())
     }
 
+    /// Gives columns of unknown types among a plugin's arguments types that it takes: the first with which it has a result of no rows.
+    /// Of a call that is wrong whatever they are the plugin says what is wrong.
+    fn type_arguments(&mut self, call: &PluginCall, columns: &mut [(BoundColumn, BoundExpr)], visible: usize, untyped: &[usize]) {
+        use Type as T;
+        let instants = |arg: &PluginArg| matches!(arg, PluginArg::Constant(_, T::DateTime | T::TimeSpan));
+        // An axis is more likely than a measure, and that than anything else; constants are places and distances on it.
+        let likely = if call.args.iter().any(instants) {
+            [T::DateTime, T::TimeSpan, T::Long]
+        } else {
+            [T::Long, T::DateTime, T::TimeSpan]
+        };
+        let types = likely.into_iter().chain([T::Real, T::String, T::Bool, T::Int]);
+        let runs = |types: &[(usize, Type)]| {
+            let mut table = RowTable::default();
+            table.columns.extend(columns.iter().map(|(c, _)| Column::new(c.name.clone(), c.ty)));
+            types.iter().for_each(|(at, ty)| table.columns[*at].ty = *ty);
+            PluginInput::new(&table, visible).and_then(|input| (call.plugin.run)(&input, &call.args)).is_ok()
+        };
+        if untyped.is_empty() || call.unknown || runs(&[]) {
+            return;
+        }
+        let each = untyped.iter().flat_map(|at| types.clone().map(|ty| vec![(*at, ty)]));
+        let all = types.clone().map(|ty| untyped.iter().map(|at| (*at, ty)).collect());
+        let types = each.chain(all).find(|types| runs(types)).unwrap_or_default();
+        for (at, ty) in types {
+            let (column, e) = &columns[at];
+            let typed = BoundColumn { id: self.id(), name: column.name.clone(), ty };
+            let e = self.as_wanted(e.clone(), ty);
+            columns[at] = (typed, e);
+        }
+    }
+
     fn run_plugin(&mut self, input: Rel, call: PluginCall, declared: Option<Vec<Column>>, span: Span) -> Bind<Rel> {
         let (own, marks) = (input.columns.clone(), input.hidden.clone());
         let visible = own.len();
         let mut columns: Vec<(BoundColumn, BoundExpr)> =
             own.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
         columns.extend(call.appended.iter().cloned());
+        let untyped: Vec<usize> = call.own_columns().filter(|at| self.is_untyped(&columns[*at].1)).collect();
+        let untyped_names: Vec<(ColId, String)> =
+            untyped.iter().map(|at| (columns[*at].0.id, columns[*at].0.name.clone())).collect();
+        self.type_arguments(&call, &mut columns, visible, &untyped);
         let all: Vec<Column> = columns.iter().map(|(c, _)| Column::new(c.name.clone(), c.ty)).collect();
         // Arguments may have the names of columns, as `EventType = EventType == 'Flood'`: the plugin knows them by their places.
         (0..).zip(&mut columns[visible..]).for_each(|(at, (column, _))| column.name = format!("__argument{at}"));
@@ -331,6 +378,11 @@ impl Binder<'_> {
                 }
             }
         };
+        for (id, name) in &untyped_names {
+            if let Some(same) = rel.columns.iter().find(|c| c.name == *name) {
+                self.untyped.pass_on(*id, same.id);
+            }
+        }
         if !hands_on {
             return Ok(rel);
         }
@@ -484,6 +536,7 @@ impl Binder<'_> {
             return self.error(code::TYPE, name.span, "the second argument of pivot is one aggregate, such as sum(x)");
         };
         let mut stay: Vec<BoundColumn> = Vec::new();
+        let written = args.get(1);
         if args.len() > 2 {
             for arg in &args[2..] {
                 let e = self.scalar(&arg.expr, &mut ExprContext::new(&row, scope))?;
@@ -494,9 +547,14 @@ impl Binder<'_> {
             }
         } else {
             let (_, BoundAggregate { args, filter, .. }) = aggregate;
-            let used =
-                |id: ColId| args.iter().chain(filter).any(|e| e.any(&|p| matches!(p.kind, BoundKind::Column(c) if c == id)));
-            stay.extend(row.columns.iter().filter(|c| c.id != pivot_id && !used(c.id)).cloned());
+            // A value of no rows is null, and no column, where its use wants another type: the text has its name.
+            let mut named = Names::default();
+            written.iter().for_each(|arg| named.expr(&arg.expr));
+            let used = |c: &BoundColumn| {
+                let is_column = |p: &BoundExpr| matches!(p.kind, BoundKind::Column(id) if id == c.id);
+                named.0.contains(&c.name.as_str()) || args.iter().chain(filter).any(|e| e.any(&is_column))
+            };
+            stay.extend(row.columns.iter().filter(|c| c.id != pivot_id && !used(c)).cloned());
         }
         Ok(Pivot { pivoted, aggregate: aggregate.clone(), stay })
     }
@@ -559,6 +617,19 @@ impl Binder<'_> {
         let result = PluginInput::new(&table, visible).and_then(|input| reduce.run(&input, visible));
         let rel = self.plugin_result(result, None, "reduce", operator.span)?;
         Ok(Self::open_as(rel, &marks))
+    }
+}
+
+/// The names that an expression reads.
+#[derive(Default)]
+struct Names<'t>(Vec<&'t str>);
+
+impl<'t> Visitor<'t> for Names<'t> {
+    fn expr(&mut self, expr: &'t Expr) {
+        if let ExprKind::Name(name) = &expr.kind {
+            self.0.push(&name.text);
+        }
+        visit::walk_expr(self, expr);
     }
 }
 

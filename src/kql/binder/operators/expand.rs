@@ -16,6 +16,18 @@ use super::shape::property_text;
 /// Elements that the legacy spelling `mvexpand` gives for one row.
 const LEGACY_LIMIT: i64 = 128;
 
+/// How arrays and bags become rows.
+pub(super) struct Expansion<'a> {
+    /// Elements of one row at most.
+    pub limit: Option<i64>,
+    /// Members of bags are arrays of two.
+    pub bag_as_array: bool,
+    /// The name of a column of places.
+    pub index: Option<String>,
+    /// The column of the placeholder rows that sub-queries get.
+    pub placeholder: Option<&'a HiddenColumn>,
+}
+
 impl Binder<'_> {
     pub(super) fn mv_expand(
         &mut self,
@@ -39,20 +51,18 @@ impl Binder<'_> {
             }
         }
         let index = operator.property("with_itemindex").map(|p| property_text(&p.value));
-        self.expanded(input, items, limit, bag_as_array, index, false, scope)
+        let form = Expansion { limit, bag_as_array, index, placeholder: None };
+        self.expanded(input, items, form, scope)
     }
 
     /// Rows of expanded arrays and bags. Unnamed columns are replaced in place, others come last, then the index.
-    pub(in crate::binder) fn expanded(
-        &mut self,
-        input: Rel,
-        items: &[ExpandItem],
-        limit: Option<i64>,
-        bag_as_array: bool,
-        index: Option<String>,
-        keep_empty: bool,
-        scope: &Scope,
-    ) -> Bind<Rel> {
+    pub(super) fn expanded(&mut self, mut input: Rel, items: &[ExpandItem], form: Expansion<'_>, scope: &Scope) -> Bind<Rel> {
+        let Expansion { mut limit, bag_as_array, index, placeholder } = form;
+        if limit.is_some_and(|limit| limit <= 0)
+            && let Some(stays) = self.is_placeholder(&input.hidden)
+        {
+            (input, limit) = (Self::filtered(input, stays), None);
+        }
         let row = RowInfo::of(&input);
         let mut targets: Vec<(TargetName, BoundExpr, Type)> = Vec::with_capacity(items.len());
         for item in items {
@@ -80,6 +90,7 @@ impl Binder<'_> {
             if ty == Type::Dynamic {
                 self.propagate_type(column.id, &expr);
             }
+            let expr = self.null_in_placeholders(expr, &input.hidden);
             expand.push(ExpandColumn { id: column.id, expr, ty });
             match columns.iter_mut().find(|c| c.name == column.name) {
                 Some(place) => *place = column,
@@ -92,21 +103,24 @@ impl Binder<'_> {
             columns.push(BoundColumn { id, name, ty: Type::Long });
             id
         });
-        let hidden = input
+        let mut hidden: Vec<HiddenColumn> = input
             .hidden
             .iter()
             .filter(|h| match &h.role {
                 HiddenRole::Promoted { parent, .. } => columns.iter().any(|c| c.id == *parent),
-                HiddenRole::Key | HiddenRole::Carried | HiddenRole::Open(_) => true,
+                HiddenRole::Key | HiddenRole::Carried | HiddenRole::Placeholder | HiddenRole::Open(_) => true,
             })
             .cloned()
             .collect();
+        hidden.extend(placeholder.cloned());
+        let placeholder = placeholder.map(|h| h.id);
+        let keep_empty = false;
         Ok(Rel {
             columns,
             hidden,
             serialized: input.serialized,
             table_name: None,
-            kind: RelKind::Expand { input: Box::new(input), items: expand, index, limit, bag_as_array, keep_empty },
+            kind: RelKind::Expand { input: Box::new(input), items: expand, index, limit, bag_as_array, keep_empty, placeholder },
         })
     }
 }

@@ -20,17 +20,17 @@ impl Binder<'_> {
         let e = self.condition(e, "where", false)?;
         let windows = ctx.windows.take().unwrap_or_default();
         if windows.is_empty() {
-            return Ok(Self::filtered_below_unique(input, e));
+            return Ok(self.filtered_below_unique(input, e));
         }
         // The window columns are there for the predicate only.
         let columns = input.columns.clone();
-        let filtered = Self::filtered(Self::with_windows(input, windows), e);
+        let filtered = self.filtered_in_sub_query(Self::with_windows(input, windows), e);
         Ok(Self::renamed(filtered, columns))
     }
 
     /// A filter; behind an `innerunique` join, those of its terms that are over left columns pick left rows before one of each
     /// key is kept, as the engine does.
-    fn filtered_below_unique(mut input: Rel, predicate: BoundExpr) -> Rel {
+    fn filtered_below_unique(&self, mut input: Rel, predicate: BoundExpr) -> Rel {
         let (span, ty) = (predicate.span, predicate.ty);
         let terms = match predicate.kind {
             BoundKind::Logical { and: true, terms } => terms,
@@ -39,8 +39,8 @@ impl Binder<'_> {
         let mut rest: Vec<BoundExpr> = terms.into_iter().filter_map(|term| Self::below_unique(&mut input, term)).collect();
         match rest.len() {
             0 => input,
-            1 => Self::filtered(input, rest.remove(0)),
-            _ => Self::filtered(input, BoundExpr::new(BoundKind::Logical { and: true, terms: rest }, ty, span)),
+            1 => self.filtered_in_sub_query(input, rest.remove(0)),
+            _ => self.filtered_in_sub_query(input, BoundExpr::new(BoundKind::Logical { and: true, terms: rest }, ty, span)),
         }
     }
 
@@ -88,6 +88,11 @@ impl Binder<'_> {
 
     /// The first rows; a negative count gives none.
     pub(super) fn limited(&mut self, input: Rel, count: i64) -> Rel {
+        if count <= 0
+            && let Some(stays) = self.is_placeholder(&input.hidden)
+        {
+            return Self::filtered(input, stays);
+        }
         Rel {
             columns: input.columns.clone(),
             hidden: input.hidden.clone(),
@@ -146,16 +151,22 @@ impl Binder<'_> {
 
     /// The columns that distinguish sub-queries, among these.
     pub(in crate::binder) fn partition_keys(&self, hidden: &[HiddenColumn]) -> Vec<ColId> {
-        self.sub_query_keys(hidden).iter().filter(|h| matches!(h.role, HiddenRole::Key)).map(|h| h.id).collect()
+        self.sub_query_keys(hidden)
+            .iter()
+            .filter(|h| matches!(h.role, HiddenRole::Key | HiddenRole::Placeholder))
+            .map(|h| h.id)
+            .collect()
     }
 
-    /// Groups by keys and gives keys, then aggregates. Inside of a sub-query its keys group too.
+    /// Groups by keys and gives keys, then aggregates. Inside of a sub-query its keys group too. Without keys, a placeholder row makes a
+    /// group of a sub-query, and goes into no aggregate.
     pub(in crate::binder) fn grouped(
         &mut self,
         input: Rel,
         keys: Vec<(String, BoundExpr)>,
         aggregates: Vec<(ColId, BoundAggregate)>,
     ) -> Rel {
+        let placeholder = self.placeholder_among(&input.hidden).filter(|_| keys.is_empty());
         let mut columns = Vec::with_capacity(keys.len());
         let mut bound = Vec::with_capacity(keys.len());
         for (name, e) in keys {
@@ -164,8 +175,17 @@ impl Binder<'_> {
             columns.push(BoundColumn { id, name, ty: e.ty });
             bound.push((id, e));
         }
-        let partition = self.sub_query_keys(&input.hidden);
+        let mut partition = self.sub_query_keys(&input.hidden);
         let mut aggregates = aggregates;
+        if let Some(placeholder) = placeholder {
+            partition.retain(|h| h.id != placeholder);
+            for (_, aggregate) in &mut aggregates {
+                let is_one = BoundExpr::new(BoundKind::Column(placeholder), Type::Bool, Span::default());
+                let others = BoundExpr::new(BoundKind::Not(Box::new(is_one)), Type::Bool, Span::default());
+                let terms: Vec<BoundExpr> = [others].into_iter().chain(aggregate.filter.take()).collect();
+                aggregate.filter = Some(BoundExpr::new(BoundKind::Logical { and: true, terms }, Type::Bool, Span::default()));
+            }
+        }
         for h in &partition {
             let e = BoundExpr::new(BoundKind::Column(h.id), h.ty, Span::default());
             match (&h.role, Registry::get().aggregate("take_any")) {
@@ -193,6 +213,6 @@ impl Binder<'_> {
         let aggregate = BoundAggregate { function, args: Vec::new(), filter: None, ty: Type::Long };
         let mut rel = self.grouped(input, Vec::new(), vec![(id, aggregate)]);
         rel.columns.push(BoundColumn { id, name: name.map_or("Count".to_owned(), |n| n.text.clone()), ty: Type::Long });
-        Ok(rel)
+        Ok(self.with_placeholders_again(rel))
     }
 }

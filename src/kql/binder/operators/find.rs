@@ -35,7 +35,7 @@ impl Binder<'_> {
             let row = RowInfo::of(&input);
             let e = self.search_term(predicate, &row, scope, case_sensitive)?;
             let label = input.table_name.clone().unwrap_or_else(|| "search_arg0".to_owned());
-            let filtered = Self::filtered(input, e);
+            let filtered = self.filtered_in_sub_query(input, e);
             let mut columns = Vec::with_capacity(filtered.columns.len() + 1);
             // Microsoft's language service shows a second one behind another search.
             let again = filtered.columns.iter().any(|c| c.name == "$table");
@@ -102,7 +102,7 @@ impl Binder<'_> {
         if missing_names.is_empty() {
             let row = RowInfo::of(&rel);
             let e = self.search_term(predicate, &row, scope, case_sensitive)?;
-            return Ok(Some(Self::filtered(rel, e)));
+            return Ok(Some(self.filtered_in_sub_query(rel, e)));
         }
         if missing_names.len() == reach.names.len() && !reach.everywhere {
             return Ok(None);
@@ -117,7 +117,7 @@ impl Binder<'_> {
         let wide = Self::projected(rel, columns);
         let row = RowInfo::of(&wide);
         let e = self.search_term(predicate, &row, scope, case_sensitive)?;
-        Ok(Some(Self::renamed(Self::filtered(wide, e), own)))
+        Ok(Some(Self::renamed(self.filtered_in_sub_query(wide, e), own)))
     }
 
     /// The tables named, or all of the catalog.
@@ -228,7 +228,7 @@ impl Binder<'_> {
             return match predicate {
                 Some(predicate) => {
                     let e = self.search_term(predicate, &row, scope, false)?;
-                    Ok(Self::filtered(input, e))
+                    Ok(self.filtered_in_sub_query(input, e))
                 }
                 None => Ok(input),
             };

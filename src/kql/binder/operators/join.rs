@@ -48,7 +48,7 @@ impl Binder<'_> {
                 (columns, left.hidden.iter().chain(&right.hidden).cloned().collect())
             }
         };
-        Ok(joined(left, right, kind, pairs, columns, hidden))
+        Ok(self.joined(left, right, kind, pairs, columns, hidden))
     }
 
     pub(super) fn lookup(&mut self, left: Rel, operator: &Operator, right: &Expr, on: &[Expr], scope: &Scope) -> Bind<Rel> {
@@ -65,7 +65,7 @@ impl Binder<'_> {
         let (pairs, right_keys) = self.join_conditions(&left, &right, on, scope, operator.keyword)?;
         let columns = merged_columns(&left.columns, &right.columns, &right_keys);
         let hidden = left.hidden.iter().chain(&right.hidden).cloned().collect();
-        Ok(joined(left, right, kind, pairs, columns, hidden))
+        Ok(self.joined(left, right, kind, pairs, columns, hidden))
     }
 
     /// Refuses a join that would have to be run again for each sub-query of `mv-apply` or `partition`: one join of all their
@@ -119,6 +119,23 @@ impl Binder<'_> {
     fn shares_ids(&self, left: &Rel, right: &Rel) -> bool {
         let ids: HashSet<ColId> = left.columns.iter().map(|c| c.id).chain(left.hidden.iter().map(|h| h.id)).collect();
         right.columns.iter().any(|c| ids.contains(&c.id)) || right.hidden.iter().any(|h| h.is_column() && ids.contains(&h.id))
+    }
+
+    /// A join of two trees.
+    fn joined(
+        &mut self,
+        left: Rel,
+        right: Rel,
+        kind: JoinKind,
+        on: Vec<(BoundExpr, BoundExpr)>,
+        columns: Vec<BoundColumn>,
+        hidden: Vec<HiddenColumn>,
+    ) -> Rel {
+        if let Some(rel) = self.joined_beside_placeholders((&left, &right), kind, &on) {
+            return Rel { columns, hidden, ..rel };
+        }
+        let kind = RelKind::Join { left: Box::new(left), right: Box::new(right), kind, on };
+        Rel { columns, hidden, serialized: false, table_name: None, kind }
     }
 
     /// Conditions: a column of both sides by name, or equalities between the sides. Gives pairs of keys and the ids of right
@@ -270,19 +287,6 @@ impl Binder<'_> {
         pairs.push((l, r));
         Ok(())
     }
-}
-
-/// A join of two trees.
-fn joined(
-    left: Rel,
-    right: Rel,
-    kind: JoinKind,
-    on: Vec<(BoundExpr, BoundExpr)>,
-    columns: Vec<BoundColumn>,
-    hidden: Vec<HiddenColumn>,
-) -> Rel {
-    let kind = RelKind::Join { left: Box::new(left), right: Box::new(right), kind, on };
-    Rel { columns, hidden, serialized: false, table_name: None, kind }
 }
 
 /// The names of columns that a join's condition uses of its sides.

@@ -11,6 +11,7 @@ mod graph;
 mod graph_search;
 mod join;
 mod parse;
+mod placeholder;
 mod project;
 mod scan;
 mod series;

@@ -85,7 +85,7 @@ impl Binder<'_> {
         let predicate = BoundExpr::new(kind, Type::Bool, operator.span);
         // The predicate reads the input's text, which is still there under the projection's input: filter first.
         let RelKind::Project { input, exprs } = rel.kind else { return Ok(rel) };
-        let filtered = Self::filtered(*input, predicate);
+        let filtered = self.filtered_in_sub_query(*input, predicate);
         Ok(Rel { kind: RelKind::Project { input: Box::new(filtered), exprs }, ..rel })
     }
 

@@ -163,7 +163,7 @@ impl Binder<'_> {
         for (op, bound) in [(BinaryOp::GreaterOrEqual, &axis.from), (to, &axis.to)] {
             if let Some(bound) = bound {
                 let inside = self.binary(op, axis.expr.clone(), bound.clone(), axis.expr.span)?;
-                input = Self::filtered(input, inside);
+                input = self.filtered_in_sub_query(input, inside);
             }
         }
         Ok(input)

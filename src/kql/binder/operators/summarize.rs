@@ -78,7 +78,7 @@ impl Binder<'_> {
             self.propagate_type(id, &e);
             columns.push((BoundColumn { id, name: name.clone(), ty: e.ty }, e));
         }
-        let rel = Self::projected(grouped, columns);
+        let rel = self.with_placeholders_again(Self::projected(grouped, columns));
         Ok(if aggregates.iter().any(returns_all_columns) { Self::open_as(rel, &row.hidden) } else { rel })
     }
 
