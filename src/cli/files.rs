@@ -222,6 +222,11 @@ fn tell_unit(unit: &UnitReport, summary: &ImportSummary, context: &Context) {
     for refusal in unit.refusals.iter().take(SHOWN_REFUSALS) {
         report::line(format_args!("  {}: {}", refusal.place, refusal.reason));
     }
+    if unit.state == UnitState::Incomplete
+        && let Some(landed) = landed_before_the_end(unit)
+    {
+        report::line(landed);
+    }
     // A single refusal is the unit's reason itself.
     let said = SHOWN_REFUSALS.min(unit.refusals.len()).max(1) as u64;
     let new = unit.counts.refused.saturating_sub(unit.known);
@@ -242,6 +247,14 @@ fn tell_unit(unit: &UnitReport, summary: &ImportSummary, context: &Context) {
     if unit.known > 0 {
         report::line(format_args!("  {} more were refused by an earlier import, and are in quarantine since then", unit.known));
     }
+}
+
+/// What is in the lake of a unit that could not be read to its end.
+fn landed_before_the_end(unit: &UnitReport) -> Option<String> {
+    let why = unit.reason.as_deref().filter(|why| why.starts_with("reading stopped"))?;
+    let rows: u64 = unit.counts.rows.values().sum();
+    let doubt = if why.contains("checksum") { ", and any of them may be altered: nobody knows which" } else { "" };
+    (rows > 0).then(|| format!("  what was read before that is in the lake ({rows} rows){doubt}"))
 }
 
 /// Refused records of a file that are shown.

@@ -9,9 +9,10 @@ use crate::engine::NamedFile;
 use crate::error::{Error, Result};
 use crate::saved::Collection;
 use kqlake_durable::pipe;
-use kqlake_syntax::ast::StatementKind;
+use kqlake_syntax::ast::{ParamType, StatementKind};
 use kqlake_syntax::parser::parse;
 use kqlake_syntax::suggest::nearest;
+use kqlake_value::Type;
 use kqlake_value::encoding::decoded;
 
 /// Bytes that a query text may have.
@@ -101,6 +102,40 @@ pub(super) fn check_declared(text: &str, params: &BTreeMap<String, String>) -> R
     })
 }
 
+/// Says of the values of a text's datetime parameters how they are read, where their day and month might be exchanged.
+pub(super) fn tell_date_orders(text: &str, params: &BTreeMap<String, String>, context: &Context) {
+    if !params.values().any(|value| month_and_day(value).is_some()) {
+        return;
+    }
+    for statement in parse(text).script.statements {
+        let StatementKind::DeclareParameters(declared) = statement.kind else { continue };
+        for param in declared.iter().filter(|param| param.ty == ParamType::Scalar(Type::DateTime)) {
+            let name = &param.name.text;
+            let Some((value, (month, day, year))) = params.get(name).and_then(|value| Some((value, month_and_day(value)?)))
+            else {
+                continue;
+            };
+            context.say(format_args!(
+                "note: {name}={value} has the month first, as `todatetime` reads it: it is {year}-{month:02}-{day:02}; the other one is \
+                 written {year}-{day:02}-{month:02}"
+            ));
+        }
+    }
+}
+
+/// Month, day and year of a date such as `02/03/2026`, in which they might be exchanged.
+fn month_and_day(value: &str) -> Option<(u32, u32, u32)> {
+    let value = value.trim();
+    let value = value.strip_prefix("datetime(").unwrap_or(value).trim_start();
+    let separator = value.chars().find(|character| !character.is_ascii_digit()).filter(|c| "/-.".contains(*c))?;
+    let mut parts = value.splitn(3, separator);
+    let (month, day, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    let year = &rest[..rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len())];
+    let (month, day): (u32, u32) = (month.parse().ok()?, day.parse().ok()?);
+    let may_be_exchanged = (1..=12).contains(&month) && (1..=12).contains(&day) && month != day && year.len() == 4;
+    if may_be_exchanged { Some((month, day, year.parse().ok()?)) } else { None }
+}
+
 /// `name=value` pairs of `--param`, the last one of a name counts.
 ///
 /// # Errors
@@ -154,6 +189,24 @@ mod tests {
     fn params_are_pairs() {
         assert_eq!(params(&["a = b=c".to_owned()]).unwrap()["a"], " b=c");
         assert_eq!(params(&["a".to_owned()]).unwrap_err().status(), 2);
+    }
+
+    #[test]
+    fn dates_whose_order_is_open_are_known() {
+        for (value, expected) in [
+            ("02/03/2026", Some((2, 3, 2026))),
+            ("datetime(2/3/2026 10:00)", Some((2, 3, 2026))),
+            ("12-01-2026", Some((12, 1, 2026))),
+            ("02.03.2026", Some((2, 3, 2026))),
+            ("03/03/2026", None),
+            ("13/03/2026", None),
+            ("2026-02-03", None),
+            ("2026/02/03", None),
+            ("7d", None),
+            ("", None),
+        ] {
+            assert_eq!(month_and_day(value), expected, "{value}");
+        }
     }
 
     #[test]

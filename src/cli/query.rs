@@ -38,6 +38,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     let query = input::text(&args.query)?;
     let params = input::params(&args.params)?;
     input::check_declared(&query.text, &params)?;
+    input::tell_date_orders(&query.text, &params, context);
     let answer =
         context.engine_for(&query.text).with_files(input::files(&args.tables)?).kql(&query.name, &query.text, &params).await?;
     write(&answer, args.explain, &args.output, &query, context).await

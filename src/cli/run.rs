@@ -55,7 +55,10 @@ pub(super) async fn answer(
 ) -> Result<QueryAnswer> {
     let values = query.values(given, &context.configured_params())?;
     match query.language {
-        Language::Kql => engine.kql(&query.file, &query.text, &values).await,
+        Language::Kql => {
+            input::tell_date_orders(&query.text, &values, context);
+            engine.kql(&query.file, &query.text, &values).await
+        }
         Language::Sql if values.is_empty() => engine.sql(&query.text).await,
         Language::Sql => Err(Error::usage(format!("{}: SQL queries take no parameters", query.file))),
     }

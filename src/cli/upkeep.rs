@@ -102,7 +102,9 @@ pub(super) async fn export_query(
     export: &mut Export,
     context: &Context,
 ) -> Result<Exported> {
-    let answer = run::answer(query, &BTreeMap::new(), engine, context).await?;
+    let mut answer = run::answer(query, &BTreeMap::new(), engine, context).await?;
+    // What comes in another order tomorrow would be another file.
+    answer.tables = answer.tables.into_iter().map(ResultTable::in_some_order).collect::<Result<_>>()?;
     let period = answer.tables.first().map_or(Period::Whole, |table| Period::of_result(&table.columns));
     write(&query.name, &answer, period, &[], export).await
 }

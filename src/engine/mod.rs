@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::MemoryReservation;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::SessionContext;
 
 pub use explain::Explain;
@@ -332,7 +332,40 @@ impl QueryAnswer {
     }
 }
 
+/// True for a plan whose rows were sorted, by whatever they went through since.
+fn is_ordered(plan: &LogicalPlan) -> bool {
+    let mut at = plan;
+    loop {
+        match (at, at.inputs().as_slice()) {
+            (LogicalPlan::Sort(_), _) => return true,
+            (LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_), _) => return false,
+            (_, [input]) => at = input,
+            _ => return false,
+        }
+    }
+}
+
 impl ResultTable {
+    /// The same table, its rows in the order of all of their columns where the query leaves their order open, so that the same rows are
+    /// the same file.
+    ///
+    /// # Errors
+    /// The rows cannot be sorted.
+    pub fn in_some_order(self) -> Result<ResultTable> {
+        if is_ordered(&self.plan) {
+            return Ok(self);
+        }
+        let schema = Arc::clone(self.plan.schema());
+        let sortable = schema.iter().filter(|(_, field)| !field.data_type().is_nested());
+        let keys: Vec<_> = sortable.map(|column| Expr::from(column).sort(true, true)).collect();
+        if keys.is_empty() {
+            return Ok(self);
+        }
+        let sorted = LogicalPlanBuilder::from(self.plan).sort(keys).and_then(LogicalPlanBuilder::build);
+        let plan = sorted.map_err(|err| failure::of_kql(err, self.memory_limit))?;
+        Ok(ResultTable { plan, ..self })
+    }
+
     /// The columns of a batch of its rows by their names.
     ///
     /// # Errors

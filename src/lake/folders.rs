@@ -1,6 +1,6 @@
 //! The lake's own folders, beside those of its tables. Their names are on disk: they stay.
 
-/// What is known of the tables' positions beside their logs. Version 0.1.0 noted there what it was about to commit, hence the name.
+/// What is known of the tables' positions beside their logs. The first form noted there what was about to be committed, hence the name.
 pub(crate) const POSITIONS: &str = "_intents";
 /// What repairs moved out of tables.
 pub(crate) const SET_ASIDE: &str = "_set_aside";

@@ -1,4 +1,4 @@
-//! How a table's files are divided: by the month of their rows' time, or, in tables that version 0.1.0 made, by the day.
+//! How a table's files are divided: by the month of their rows' time, or, in tables of the first form, by the day.
 
 use kqlake_value::calendar::civil_from_days;
 
@@ -10,7 +10,7 @@ use crate::tables::{EVENT_DATE, EVENT_MONTH};
 pub(crate) enum Partitioning {
     /// The first day of the month, in `event_month`.
     Month,
-    /// The day, in `event_date`: the form of version 0.1.0, which compaction turns into months.
+    /// The day, in `event_date`: the first form, which compaction turns into months.
     Day,
 }
 

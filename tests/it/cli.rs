@@ -435,3 +435,25 @@ fn help_is_a_command_as_well_as_an_option() {
     }
     run_in(dir.path(), &["help", "nope"]).exits(2).says("unrecognized subcommand 'nope'");
 }
+
+#[test]
+fn a_parameter_whose_date_may_be_read_in_two_ways_says_how_it_is_read() {
+    let dir = empty();
+    let text = "declare query_parameters(d: datetime, s: string = ''); print d, same = todatetime('02/03/2026')";
+    let run = |param: &str| run_in(dir.path(), &["query", "--param", param, text]).exits(0);
+    let found = run("d=02/03/2026")
+        .says("d=02/03/2026 has the month first, as `todatetime` reads it: it is 2026-02-03")
+        .says("2026-03-02");
+    let day = "2026-02-03T00:00:00.0000000Z";
+    assert_eq!(csv_rows(&found.out)[1], [day, day]);
+    for param in ["d=2026-02-03", "d=02/02/2026"] {
+        assert_eq!(run(param).err, "", "{param}");
+    }
+    let other = "declare query_parameters(d: datetime = datetime(2026-01-01), s: string = ''); print s";
+    assert_eq!(run_in(dir.path(), &["query", "--param", "s=02/03/2026", other]).exits(0).err, "");
+    std::fs::create_dir(dir.path().join("sql")).expect("a folder");
+    std::fs::write(dir.path().join("sql/q.kql"), text).expect("a file");
+    run_in(dir.path(), &["run", "q", "--param", "d=02/03/2026"]).exits(0).says("the month first");
+    std::fs::write(dir.path().join("kqlake.toml"), "[params]\nd = \"02/03/2026\"\n").expect("a file");
+    run_in(dir.path(), &["run", "q"]).exits(0).says("the month first");
+}

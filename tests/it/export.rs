@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use super::support::{run_in, sample_lake};
+use super::support::{csv_rows, run_in, sample_lake};
 
 /// Header and rows of an export file, after checks of its bytes.
 fn read(path: &Path) -> (Vec<String>, Vec<Vec<String>>) {
@@ -135,4 +135,29 @@ fn a_view_is_no_name_that_is_unknown() {
     let args = ["--lake", "lake", "export", "OfficeActivity", "--to", "out"];
     run_in(dir.path(), &args).exits(2).says("`OfficeActivity` is a view").says("save a query");
     assert!(!dir.path().join("out").exists());
+}
+
+#[test]
+fn rows_whose_order_a_query_leaves_open_are_the_same_file_whatever_order_they_come_in() {
+    let dir = sample_lake();
+    std::fs::create_dir_all(dir.path().join("sql")).expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join("sql").join(name), text).expect("a file");
+    write("open.kql", "// export: true\ntraces | summarize count() by operation_Name, severityLevel, day = bin(timestamp, 1d)");
+    write("rows.sql", "-- export: true\nSELECT message, severityLevel FROM traces");
+    write("falling.kql", "// export: true\nrange x from 1 to 5 step 1 | sort by x desc | extend y = x * 2 | where y > 2");
+    let text = |file: &str| std::fs::read_to_string(dir.path().join("out").join(file)).expect("a file");
+    let mut found = Vec::new();
+    for threads in ["1", "2", "5"] {
+        let args = ["--lake", "lake", "--threads", threads, "export", "open", "rows", "falling", "--to", "out"];
+        let run = run_in(dir.path(), &args).exits(0);
+        if !found.is_empty() {
+            assert_eq!(run.out.matches("unchanged").count(), 3, "{threads} threads: {}", run.out);
+        }
+        found.push([text("open/open.csv"), text("rows/rows.csv"), text("falling/falling.csv")]);
+    }
+    assert!(found.windows(2).all(|two| two[0] == two[1]));
+    let rows: Vec<String> = found[0][1].lines().skip(1).map(str::to_owned).collect();
+    assert!(rows.len() > 20, "{rows:?}");
+    let falling: Vec<String> = csv_rows(&found[0][2])[1..].iter().map(|row| row[0].clone()).collect();
+    assert_eq!(falling, ["5", "4", "3", "2"]);
 }

@@ -331,3 +331,54 @@ async fn the_quarantine_says_where_and_why() {
     assert!(entry["reason"].as_str().is_some_and(|r| r.contains("no time")));
     assert!(entry["record"].as_str().is_some_and(|r| r.contains("\"later\"")));
 }
+
+#[test]
+fn a_file_that_is_refused_as_a_whole_is_quarantined_once_however_often_it_is_read() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::write(dir.path().join("none.json"), "nonsense\nmore of it\n").expect("written");
+    fs::write(dir.path().join("none.bin"), [0, 1, 2, 3, 255]).expect("written");
+    let import = |again: &[&str]| {
+        let args = [&["--lake", "lake", "import", "--from", "none.json", "none.bin"], again].concat();
+        run_in(dir.path(), &args)
+    };
+    let quarantined = || csv_rows(&run_in(dir.path(), &["--lake", "lake", "quarantine", "-f", "csv"]).exits(0).out);
+    import(&[]).exits(5).says("none.json").says("none.bin");
+    let first = quarantined();
+    assert_eq!(first.len(), 3, "{first:?}");
+    for _ in 0..2 {
+        // It is told of whenever it is asked for.
+        import(&["--again"]).exits(5).says("none.json").says("none.bin");
+        assert_eq!(quarantined(), first);
+    }
+    import(&[]).exits(0);
+    // Another content with the same fault is reported, and the record of it stays one.
+    fs::write(dir.path().join("none.json"), "nonsense that is longer than before\n").expect("written");
+    import(&[]).exits(5).says("none.json");
+    assert_eq!(quarantined(), first);
+}
+
+/// A text with a gzip of it whose checksum says that it was altered.
+fn altered(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).expect("compressed");
+    let mut bytes = encoder.finish().expect("compressed");
+    let checksum = bytes.len() - 8;
+    bytes[checksum] ^= 1;
+    bytes
+}
+
+#[test]
+fn what_landed_of_an_altered_file_before_its_checksum_is_told_and_the_file_is_a_failure() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lines = |count: u32, long: &str| (0..count).map(|n| good(&format!("{n} {long}"))).collect::<String>();
+    fs::write(dir.path().join("long.ndjson.gz"), altered(&lines(6_000, &"x".repeat(1_000)))).expect("written");
+    let run = run(dir.path(), 1, &["import", "--from", "long.ndjson.gz"]).exits(5);
+    let run = run.says("checksum").says("what was read before that is in the lake (6000 rows)").says("may be altered");
+    assert!(run.out.contains("6000 new, 1 refused") && run.out.contains("NOT FINISHED"), "{}", run.out);
+    let failed = run_in(dir.path(), &["--lake", "lake", "ledger", "--failed", "-f", "csv"]).exits(0).out;
+    assert!(failed.contains("incomplete,6000,") && failed.contains("checksum"), "{failed}");
+    // Of a short one nothing lands.
+    fs::write(dir.path().join("short.ndjson.gz"), altered(&lines(10, ""))).expect("written");
+    let run = self::run(dir.path(), 2, &["import", "--from", "short.ndjson.gz"]).exits(5).says("checksum");
+    assert!(!run.err.contains("is in the lake ("), "{}", run.err);
+}

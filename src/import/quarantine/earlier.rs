@@ -71,6 +71,8 @@ impl Earlier {
 pub(super) struct SetAside {
     /// How often each text was, by its SHA-256.
     records: HashMap<[u8; 32], u64>,
+    /// The SHA-256 of why it was refused as a whole.
+    wholes: HashSet<[u8; 32]>,
     /// Those that were only counted.
     omitted: u64,
 }
@@ -91,6 +93,7 @@ impl SetAside {
     #[expect(clippy::unnecessary_wraps, reason = "it ends a loop that may fail")]
     fn add(&mut self, trace: store::Trace) -> std::io::Result<()> {
         self.omitted += trace.omitted;
+        self.wholes.extend(trace.whole);
         if let Some(digest) = trace.digest {
             *self.records.entry(digest).or_default() += 1;
         }
@@ -103,6 +106,11 @@ impl SetAside {
             return false;
         }
         self.take_digest(&Sha256::digest(text).into())
+    }
+
+    /// True where the unit was refused as a whole for this reason.
+    pub(super) fn is_whole(&self, reason: &str) -> bool {
+        !self.wholes.is_empty() && self.wholes.contains(&<[u8; 32]>::from(Sha256::digest(reason)))
     }
 
     fn take_digest(&mut self, digest: &[u8; 32]) -> bool {

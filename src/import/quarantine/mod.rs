@@ -170,6 +170,11 @@ impl UnitQuarantine {
         }
         let limits = self.quarantine.limits;
         let kept = &text[..text.len().min(limits.quarantine_text)];
+        if text.is_empty() && self.earlier().is_whole(reason) {
+            // Of a unit that is refused as a whole there is one record for a reason, and it is reported whenever the unit is read.
+            self.kept += 1;
+            return true;
+        }
         let is_known = self.earlier().take(text);
         if !is_known && (self.kept >= limits.quarantine_records || self.bytes + kept.len() as u64 > limits.quarantine_bytes) {
             self.omitted += 1;

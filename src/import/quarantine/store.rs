@@ -198,6 +198,8 @@ pub fn records(file: &QuarantineFile) -> io::Result<impl Iterator<Item = io::Res
 pub(super) struct Trace {
     /// The SHA-256 of all its bytes; `None` where they are not known, or there are none.
     pub digest: Option<[u8; 32]>,
+    /// The SHA-256 of why a unit was refused as a whole, of which there is no text.
+    pub whole: Option<[u8; 32]>,
     /// Records that were refused as well and only counted, where the line says that alone.
     pub omitted: u64,
 }
@@ -210,7 +212,7 @@ pub(super) fn traces(file: &QuarantineFile) -> io::Result<impl Iterator<Item = i
     let trace = |line: io::Result<Line>| match line {
         Ok(Line { format: Some(format), .. }) if format > FORMAT => Some(Err(later(format))),
         Ok(Line { format: Some(_), .. }) => None,
-        Ok(line) => Some(Ok(Trace { digest: digest_of(&line), omitted: line.omitted.unwrap_or(0) })),
+        Ok(line) => Some(Ok(Trace { digest: digest_of(&line), whole: whole_of(&line), omitted: line.omitted.unwrap_or(0) })),
         Err(error) => Some(Err(error)),
     };
     Ok(lines(&file.path)?.filter_map(trace))
@@ -224,6 +226,11 @@ fn digest_of(line: &Line) -> Option<[u8; 32]> {
         (None, text) => text.clone()?.into_bytes(),
     };
     (!bytes.is_empty()).then(|| Sha256::digest(bytes).into())
+}
+
+fn whole_of(line: &Line) -> Option<[u8; 32]> {
+    let is_whole = line.record.as_deref() == Some("") && line.omitted.is_none();
+    line.reason.as_deref().filter(|_| is_whole).map(|reason| Sha256::digest(reason).into())
 }
 
 /// The bytes that hexadecimal digits say.

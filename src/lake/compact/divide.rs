@@ -1,4 +1,4 @@
-//! Tables that version 0.1.0 made are divided by day: their rows come into files of months, all in one commit.
+//! Tables of the first form are divided by day: their rows come into files of months, all in one commit.
 //!
 //! A table has one way of being divided, which its metadata says for all of its files. So the commit that changes it removes every
 //! file and adds others with the same rows; readers see the table before it or after it.

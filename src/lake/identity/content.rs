@@ -202,7 +202,7 @@ fn check_of(content: u64, ordinal: u32) -> u32 {
     (mixed.0 >> 32) as u32
 }
 
-/// The ordinal of an id that is derived from the content with this id; `None` for an id of the source's own. Ids of version 0.1.0
+/// The ordinal of an id that is derived from the content with this id; `None` for an id of the source's own. Ids of the first form
 /// have no ordinal, and check nothing.
 pub(crate) fn ordinal_of(id: &str, content: i64) -> Option<u32> {
     let (own, ordinal, check) = parts(id).filter(|(own, ..)| own.cast_signed() == content)?;

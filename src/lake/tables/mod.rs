@@ -17,13 +17,13 @@ pub use self::definitions::{all, find, names};
 
 /// The partition column: the first day of the month (UTC) of the row's own time.
 pub(crate) const EVENT_MONTH: &str = "event_month";
-/// The partition column of tables as version 0.1.0 made them: the UTC day of the row's own time.
+/// The partition column of tables of the first form: the UTC day of the row's own time.
 pub(crate) const EVENT_DATE: &str = "event_date";
 
 /// The column that names the run that landed a row.
 pub const IMPORT_ID: &str = "_importId";
 
-/// The column of content hashes as version 0.1.0 made them. Rows that it landed have no other.
+/// The column of content hashes of the first form, whose rows have no other.
 pub(crate) const CONTENT_OF_V1: &str = "_contentId";
 
 /// The column that says when a service gave a row, in tables of states that change: the one that was given last stays.

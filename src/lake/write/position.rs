@@ -3,7 +3,7 @@
 //! A landing's commit says the position of its stream itself, so that rows and position are there together or not at all.
 //! `<lake>/_intents/<table>/positions.json` repeats the newest position of every stream, with the table's id, version and rows
 //! at that commit. It is written after the commit, is never waited for, and can be made again from the log; it is there
-//! because a log that ends early does not show that it does. Lakes of version 0.1.0 have a file for each stream instead.
+//! because a log that ends early does not show that it does. Lakes of the first form have a file for each stream instead.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -54,7 +54,7 @@ struct Positions {
     streams: BTreeMap<String, StreamPosition>,
 }
 
-/// The content of the file of one stream, as version 0.1.0 wrote it.
+/// The content of the file of one stream, as lakes of the first form have it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct OfStream {
@@ -235,14 +235,14 @@ pub(crate) async fn find(
         return Ok(position(cursor, import_id));
     }
     let Some(number) = log.transaction(stream, dir).await? else { return Ok(None) };
-    // As version 0.1.0 left it, with what it had not renamed yet.
+    // As in a lake of the first form, with what was not renamed yet.
     let stem = file_stem(stream);
     let candidates = [folder.join(format!("{stem}.{number}.json")), folder.join(format!("{stem}.json"))];
     let found = candidates.iter().filter_map(|path| of_stream(path)).find(|of| of.number == number && of.stream == stream);
     Ok(found.and_then(|of| position(of.cursor, of.import_id)))
 }
 
-/// A stream's name as version 0.1.0 made a part of a file's name of it.
+/// A stream's name as a part of a file's name, in lakes of the first form.
 fn file_stem(stream: &str) -> String {
     let plain: String = stream.chars().take(48).map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
     format!("{plain}-{:016x}", xxh64(stream.as_bytes(), 0))
