@@ -28,7 +28,7 @@ const BUFFERED_PART: usize = 4;
 /// several times as much memory, as a commit does; the two together would take too much.
 const BUFFERED_BESIDE: usize = 32 << 20;
 /// Bytes that a landing buffers before it sorts and writes them: the least, and the most where the memory limit allows as many.
-const BUFFER: RangeInclusive<usize> = 12 << 20..=32 << 20;
+const BUFFER: RangeInclusive<usize> = 12 << 20..=48 << 20;
 /// The part of the memory limit that one may buffer so.
 const BUFFER_PART: usize = 32;
 /// Threads that encode the rows of a table, at most: each has a page of a column, and what it is compressed with.

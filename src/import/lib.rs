@@ -15,6 +15,7 @@ mod batches;
 mod blocks;
 mod budget;
 mod calls;
+mod content_hash;
 mod convert;
 mod dispatch;
 mod error;

@@ -105,7 +105,7 @@ pub struct UnitReport {
     pub refusals: Vec<RecordRefusal>,
     /// Bytes on disk.
     pub bytes: u64,
-    /// SHA-256 of the content as it is at the source, in hexadecimal; `None` when it was not read to its end.
+    /// The hash of the content as it is at the source; `None` when it was not read to its end.
     pub content_hash: Option<String>,
     /// Where those of its refused records were quarantined that no earlier import did.
     pub quarantine: Option<PathBuf>,

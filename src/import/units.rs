@@ -7,10 +7,10 @@ use std::io::{self, Read, Seek as _};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
 use super::batches::{Batches, Message, Outbox};
+use super::content_hash::{HashForm, hash_of};
 use super::files::archive::{self, ArchiveEntry};
 use super::files::documents::{Place, Stop};
 use super::files::input::{FileLimits, Tap, TapState, Wrapping, wrapping};
@@ -21,7 +21,6 @@ use super::source::{Body, ListedUnit, Opened, SourceError};
 use super::stamp::stamp;
 use super::{ImportError, UnitReport, UnitState};
 use kqlake_value::clock::Clock;
-use kqlake_value::format::hex;
 
 /// Bytes between two messages of progress.
 const PROGRESS_BYTES: u64 = 1 << 20;
@@ -155,7 +154,7 @@ impl Units {
             return self.archive(reading, file, meta.len());
         }
         if let Some(known) = self.shared.known.by_size(name, meta.len()).filter(|_| !is_pipe).cloned() {
-            match hash_of(&file) {
+            match hash_of(&file, HashForm::of(known.hash())) {
                 Ok(hash) if known.hash() == hash => return self.recalled(reading, name, &known, self.still(reading, &file)),
                 Ok(_) => {}
                 Err(error) => return self.done(reading, failed(error)),
@@ -197,7 +196,7 @@ impl Units {
         step: u64,
     ) -> Result<UnitReport, Ended> {
         let progress = progress_to(reading.batches.outbox(), step);
-        let tap = TapState::new(true, &progress);
+        let tap = TapState::new(Some(self.shared.known.hash_form(&reading.listed.name)), &progress);
         let counted = Rc::clone(&tap);
         let unit = Unit {
             name: reading.listed.name.clone(),
@@ -219,7 +218,7 @@ impl Units {
         let listed = reading.listed;
         let name = &listed.name;
         let mut bytes = Some(size);
-        let hash = match hash_of(&file) {
+        let hash = match hash_of(&file, self.shared.known.hash_form(name)) {
             Ok(hash) => hash,
             Err(error) => {
                 let mut report = report(name, UnitState::Failed, reading.started);
@@ -328,22 +327,4 @@ fn progress_to(outbox: Outbox, step: u64) -> impl Fn(u64) {
             pending.set(sum);
         }
     }
-}
-
-/// The hash of a whole file, whose position is at its beginning afterwards.
-fn hash_of(file: &File) -> io::Result<String> {
-    let mut file = file;
-    file.rewind()?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => hasher.update(&buffer[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    file.rewind()?;
-    Ok(hex(&hasher.finalize()))
 }

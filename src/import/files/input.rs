@@ -4,12 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use sha2::{Digest, Sha256};
-
 use super::bytes::ByteStream;
 use super::compressed::{GzipMembers, Verified};
+use crate::content_hash::{ContentHasher, HashForm};
 use kqlake_durable::ScratchFolder;
-use kqlake_value::format::hex;
 
 /// Bounds that keep hostile or broken input from taking the machine.
 #[derive(Debug, Clone, Copy)]
@@ -53,15 +51,16 @@ pub(crate) struct Tap<'p, R> {
 /// What a [`Tap`] has seen so far.
 pub(crate) struct TapState<'p> {
     count: Cell<u64>,
-    hasher: RefCell<Option<Sha256>>,
+    hasher: RefCell<Option<ContentHasher>>,
     failed: Cell<bool>,
     progress: &'p dyn Fn(u64),
 }
 
 impl<'p> TapState<'p> {
-    /// A fresh state; `hashed` says whether the bytes are hashed.
-    pub(crate) fn new(hashed: bool, progress: &'p dyn Fn(u64)) -> Rc<Self> {
-        Rc::new(Self { count: Cell::new(0), hasher: RefCell::new(hashed.then(Sha256::new)), failed: Cell::new(false), progress })
+    /// A fresh state; bytes are hashed where the form of their hash is given.
+    pub(crate) fn new(hashed: Option<HashForm>, progress: &'p dyn Fn(u64)) -> Rc<Self> {
+        let hasher = RefCell::new(hashed.map(ContentHasher::new));
+        Rc::new(Self { count: Cell::new(0), hasher, failed: Cell::new(false), progress })
     }
 
     /// Bytes that passed.
@@ -74,9 +73,9 @@ impl<'p> TapState<'p> {
         self.failed.get()
     }
 
-    /// The SHA-256 of what passed, in hexadecimal.
+    /// The hash of what passed, as the ledger has it.
     pub(crate) fn digest(&self) -> Option<String> {
-        self.hasher.borrow_mut().take().map(|hasher| hex(&hasher.finalize()))
+        self.hasher.borrow_mut().take().map(ContentHasher::finish)
     }
 }
 
@@ -314,15 +313,15 @@ mod tests {
         ] {
             let passed = Cell::new(0);
             let progress = |bytes| passed.set(passed.get() + bytes);
-            let state = TapState::new(true, &progress);
+            let state = TapState::new(Some(HashForm::Sha256), &progress);
             let mut tap = Tap::new(Breaking { pieces }, Rc::clone(&state));
             let mut buffer = [0; 8];
             // Who reads goes on behind an error, as draining does.
             let read: usize = (0..4).filter_map(|_| tap.read(&mut buffer).ok()).sum();
             assert_eq!((read, state.count(), passed.get(), state.has_failed()), (3, 3, 3, has_failed));
-            assert_eq!(state.digest(), Some(hex(&Sha256::digest(b"abc"))));
+            assert_eq!(state.digest(), Some("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned()));
         }
-        assert_eq!(TapState::new(false, &|_| ()).digest(), None);
+        assert_eq!(TapState::new(None, &|_| ()).digest(), None);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(crate) struct Entry {
     pub refused: u64,
     /// Bytes at the source.
     pub bytes: u64,
-    /// SHA-256 of the content; `None` when it was not read to its end.
+    /// The hash of the content; `None` when it was not read to its end.
     pub content_hash: Option<String>,
     /// The instants between which its records lie, as the source says (microseconds since 1970).
     pub window: Option<(i64, i64)>,

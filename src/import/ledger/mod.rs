@@ -18,6 +18,7 @@ pub(crate) use self::entry::{Details, Entry};
 pub(crate) use self::listed::{Overdue, Registrar};
 pub use self::state::{LedgerState, UnknownState};
 pub(crate) use self::unlisted::Unlisted;
+use super::content_hash::HashForm;
 use super::names::listed_names;
 use super::source::ListedUnit;
 use super::{DateOrder, ImportError, ReadExtent, Section, UnitState};
@@ -62,7 +63,7 @@ enum Standpoint {
 /// What is known of a unit from the newest of earlier tries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// SHA-256 of the file on disk; empty when it was not read to its end.
+    /// The hash of the file on disk ([`HashForm`]); empty when it was not read to its end.
     hash: String,
     /// What showed that it had not changed without reading it.
     stamp: Option<String>,
@@ -134,7 +135,7 @@ impl Known {
         !self.is_settled()
     }
 
-    /// SHA-256 of the content.
+    /// The hash of the content.
     pub(crate) fn hash(&self) -> &str {
         &self.hash
     }
@@ -224,10 +225,20 @@ impl KnownUnits {
         }
     }
 
-    fn entries(&self, name: &str, same: impl Fn(&Known) -> bool) -> Vec<(String, Known)> {
+    /// The form of the hash of a unit, or of the entries of an archive, that earlier imports tried.
+    pub(crate) fn hash_form(&self, name: &str) -> HashForm {
+        let noted = self.units.get(name).into_iter().chain(self.mine(name).map(|(_, known)| known));
+        HashForm::of(noted.map(|known| known.hash.as_str()).find(|hash| !hash.is_empty()).unwrap_or_default())
+    }
+
+    /// The entries of an archive.
+    fn mine(&self, name: &str) -> impl Iterator<Item = (&String, &Known)> {
         let prefix = format!("{name}!");
-        let mine = self.units.range(prefix.clone()..).take_while(|(unit, _)| unit.starts_with(&prefix));
-        let entries: Vec<_> = mine.filter(|(_, known)| same(known)).collect();
+        self.units.range(prefix.clone()..).take_while(move |(unit, _)| unit.starts_with(&prefix))
+    }
+
+    fn entries(&self, name: &str, same: impl Fn(&Known) -> bool) -> Vec<(String, Known)> {
+        let entries: Vec<_> = self.mine(name).filter(|(_, known)| same(known)).collect();
         if entries.iter().any(|(_, known)| !known.is_settled()) {
             return Vec::new();
         }

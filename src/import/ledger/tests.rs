@@ -82,6 +82,22 @@ fn only_settled_and_unchanged_units_are_skipped() {
 }
 
 #[test]
+fn a_unit_is_hashed_in_the_form_in_which_it_is_known() {
+    let details = Details::of_run("r");
+    let old = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let all = units(&[
+        ("a", known("done", old, &details)),
+        ("b", known("done", "xxh3:06b05ab6733a618578af5f94892f3950", &details)),
+        ("c", known("failed", "", &details)),
+        ("z.zip!1", known("failed", "", &details)),
+        ("z.zip!2", known("done", old, &details)),
+    ]);
+    let forms = ["a", "b", "c", "other", "z.zip", "z"].map(|name| all.hash_form(name));
+    let [new, old] = [HashForm::Xxh3, HashForm::Sha256];
+    assert_eq!(forms, [old, new, new, new, old, new]);
+}
+
+#[test]
 fn a_unit_is_known_only_while_its_rows_are_there() {
     for (now, there) in [
         (Some(table_version("a", 3)), true),

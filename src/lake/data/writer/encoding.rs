@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 use xxhash_rust::xxh64::xxh64;
 
@@ -83,6 +83,12 @@ pub(super) fn properties(
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(matches!(effort, Effort::Landing | Effort::Compaction).then_some(order));
     let is_whole = expected == Some(first.num_rows());
+    // Pages of version 2 are compressed from where their values were encoded; those of version 1 are copied, and compressed into room
+    // that is copied once more. Each keeps the room that it was compressed into until its row group is written, so that these are
+    // for files of rows that are in memory anyway.
+    if effort == Effort::Landing && expected.is_some() {
+        properties = properties.set_writer_version(WriterVersion::PARQUET_2_0);
+    }
     for (field, values) in schema.fields().iter().zip(first.columns()) {
         let path = || ColumnPath::new(vec![field.name().clone()]);
         let column = def.columns.iter().find(|column| column.name == field.name());
@@ -94,6 +100,7 @@ pub(super) fn properties(
             // Large and seldom equal: neither a dictionary nor a least and greatest value is of use.
             properties = properties
                 .set_column_dictionary_enabled(path(), false)
+                .set_column_encoding(path(), Encoding::PLAIN)
                 .set_column_statistics_enabled(path(), EnabledStatistics::None);
             if is_compacted {
                 properties = properties.set_column_compression(path(), zstd(BAGS)?);
@@ -116,7 +123,7 @@ pub(super) fn properties(
             }
             DataType::Int64 if def.content == Some(field.name().as_str()) => {
                 // Hashes are as they are.
-                properties = properties.set_column_dictionary_enabled(path(), false);
+                properties = properties.set_column_dictionary_enabled(path(), false).set_column_encoding(path(), Encoding::PLAIN);
             }
             DataType::Int64 | DataType::Timestamp(..) => {
                 properties = properties.set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED);
@@ -125,7 +132,8 @@ pub(super) fn properties(
                     properties = properties.set_column_dictionary_enabled(path(), false);
                 }
             }
-            _ => {}
+            // What is usual depends on the version of pages.
+            _ => properties = properties.set_column_encoding(path(), Encoding::PLAIN),
         }
         let is_sought = def.sought_columns().any(|name| name == field.name()) && (is(Type::String) || is(Type::Long));
         if is_sought && effort != Effort::Run {
@@ -225,8 +233,14 @@ mod tests {
         assert_eq!(encoded("session_Id"), (true, Some(Encoding::DELTA_LENGTH_BYTE_ARRAY)));
         assert_eq!(encoded("timestamp"), (false, Some(Encoding::DELTA_BINARY_PACKED)));
         assert_eq!(encoded("customDimensions_totalTime"), (false, Some(Encoding::DELTA_BINARY_PACKED)));
-        assert_eq!(encoded("_contentHash"), (false, None));
-        assert_eq!(encoded("customDimensions"), (false, None));
+        assert_eq!(encoded("_contentHash"), (false, Some(Encoding::PLAIN)));
+        assert_eq!(encoded("customDimensions"), (false, Some(Encoding::PLAIN)));
+        assert_eq!(encoded("severityLevel").1, Some(Encoding::PLAIN));
+        // Rows that are in memory anyway get pages of version 2, in whatever encoding those of version 1 have.
+        let with = |effort, expected| properties(def, &batch, expected, effort).expect("properties").writer_version();
+        let [one, two] = [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0];
+        assert_eq!([with(Effort::Landing, Some(200)), with(Effort::Landing, None)], [two, one]);
+        assert_eq!([with(Effort::Compaction, Some(200)), with(Effort::Rewrite, Some(200)), with(Effort::Run, None)], [one; 3]);
         let level = |effort, name: &str| made(effort).compression(&path(name));
         let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).expect("a level"));
         for (name, compacted) in
