@@ -18,19 +18,23 @@ use crate::plan::{PlanEnv, PlanError, Planned, Run, planned};
 use crate::scans::{ScanCatalog, ScanTable};
 use kqlake_syntax::ast::Span;
 use kqlake_syntax::diagnostics::{Diagnostic, Severity, code};
+use kqlake_syntax::parser::parse;
 use kqlake_value::{Column, columns};
 
 /// Checks a text against the columns that its tables have at rest: what another writer added to a table is known once it is
 /// open. A table that cannot be opened has the columns of its definition. Of what is read beside tables it is only looked
 /// whether it is allowed.
 pub async fn check(text: &str, env: &PlanEnv<'_>) -> Bound {
+    let parsed = parse(text);
     let mut opened = HashSet::new();
     let mut found = loop {
-        let found = bind(text, env.catalog, env.external, env.params, env.now_us);
+        let found = bind(&parsed, env.catalog, env.external, env.params, env.now_us);
         let mut learned = false;
         for table in &found.scanned {
             if opened.insert(table.clone()) {
-                learned |= env.catalog.scan(table).await.is_ok();
+                let columns = |schema: Option<Arc<TableSchema>>| schema.map(|schema| schema.columns.clone());
+                let known = columns(env.catalog.table(table));
+                learned |= env.catalog.scan(table).await.is_ok() && columns(env.catalog.table(table)) != known;
             }
         }
         if !learned {
@@ -40,7 +44,7 @@ pub async fn check(text: &str, env: &PlanEnv<'_>) -> Bound {
     let is_wrong = found.bound.diagnostics.iter().any(|d| d.severity == Severity::Error);
     let without_rows = WithoutRows(env.catalog);
     let env = PlanEnv { catalog: &without_rows, ..*env };
-    let refused = match planned(text, &env, Run::WithoutRows).await {
+    let refused = match planned(&parsed, &env, Run::WithoutRows).await {
         Ok(Some(planned)) if is_wrong => return runs_all_the_same(found.bound, &planned),
         Ok(Some(planned)) => return with_columns_of(found.bound, &planned),
         // What is wrong is said already.
@@ -78,7 +82,7 @@ fn with_columns_of(found: Bound, planned: &Planned) -> Bound {
 /// Parses and binds a text without running anything or opening tables. What depends on rows stays unknown, and what keeps a query
 /// from running is a warning. For who has columns and no rows; it is also what random texts are tried on (`fuzz/`).
 pub fn bind_only(text: &str, catalog: &dyn Catalog, params: &BTreeMap<String, String>, now_us: i64) -> Bound {
-    bind(text, catalog, &Nothing, params, now_us).bound
+    bind(&parse(text), catalog, &Nothing, params, now_us).bound
 }
 
 /// The tables of a catalog without their rows.

@@ -8,6 +8,7 @@ use crate::external::External;
 use crate::lower::expr::evaluate;
 use crate::room::MAX_CONSTANTS;
 use kqlake_syntax::diagnostics::Diagnostic;
+use kqlake_syntax::parser::Parsed;
 use kqlake_value::Column;
 use kqlake_value::text_column::with_text_budget;
 
@@ -29,15 +30,14 @@ pub(crate) struct Found {
     pub(crate) scanned: Vec<String>,
 }
 
-/// Parses and binds a text. What depends on rows stays unknown.
+/// Binds a text. What depends on rows stays unknown.
 pub(crate) fn bind(
-    text: &str,
+    parsed: &Parsed,
     catalog: &dyn Catalog,
     external: &dyn External,
     params: &BTreeMap<String, String>,
     now_us: i64,
 ) -> Found {
-    let parsed = kqlake_syntax::parser::parse(text);
     let mut diagnostics = parsed.diagnostics.clone();
     let (mut columns, mut scanned, mut refused) = (None, Vec::new(), Vec::new());
     if !parsed.has_errors() {

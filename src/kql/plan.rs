@@ -23,7 +23,8 @@ use super::lower::{LowerError, Lowering};
 use super::room::{MAX_CONSTANTS, with_room};
 use super::scans::{ScanCatalog, ScanTable};
 use kqlake_syntax::diagnostics::{Diagnostic, Severity};
-use kqlake_syntax::parser::Parsed;
+use kqlake_syntax::parser::{Parsed, parse};
+use kqlake_syntax::tables::find;
 use kqlake_value::text_column::{MAX_TEXT, with_text_budget};
 use kqlake_value::{Column, Type, columns};
 
@@ -95,6 +96,9 @@ impl From<DataFusionError> for PlanError {
     }
 }
 
+/// Tables that are opened before the text is bound.
+const AHEAD: usize = 8;
+
 /// Rounds of fetching that a query may need: a bound against queries that feed on themselves.
 const MAX_ROUNDS: usize = 256;
 
@@ -104,7 +108,7 @@ const MAX_ROUNDS: usize = 256;
 /// [`PlanError::Refused`] with all diagnostics where the text is wrong; [`PlanError::Execution`] where a table cannot be read,
 /// [`PlanError::Unavailable`] and [`PlanError::Misconfigured`] where something else cannot.
 pub async fn plan(text: &str, env: &PlanEnv<'_>) -> Result<Planned, PlanError> {
-    let planned = planned(text, env, Run::Whole).await?;
+    let planned = planned(&parse(text), env, Run::Whole).await?;
     planned.ok_or_else(|| DataFusionError::Internal("the columns of a query are not known".to_owned()).into())
 }
 
@@ -118,10 +122,9 @@ pub(crate) enum Run {
 }
 
 /// Plans a query. None where that takes what a check does not read.
-pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<Option<Planned>, PlanError> {
-    let script = kqlake_syntax::parser::parse(text);
+pub(crate) async fn planned(script: &Parsed, env: &PlanEnv<'_>, run: Run) -> Result<Option<Planned>, PlanError> {
     if script.has_errors() {
-        return Err(PlanError::Refused(script.diagnostics));
+        return Err(PlanError::Refused(script.diagnostics.clone()));
     }
     let memory =
         MemoryConsumer::new("the rows that the query's columns follow from").register(&env.session.runtime_env().memory_pool);
@@ -135,6 +138,7 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
         named: NamedColumns::default(),
         memory,
     };
+    planning.open_named().await;
     for _ in 0..MAX_ROUNDS {
         let (round, made) = planning.bind()?;
         match round {
@@ -163,7 +167,7 @@ pub(crate) async fn planned(text: &str, env: &PlanEnv<'_>, run: Run) -> Result<O
 struct Planning<'p, 'e> {
     env: &'p PlanEnv<'e>,
     run: Run,
-    script: Parsed,
+    script: &'p Parsed,
     /// The tables that are open.
     scans: HashMap<String, ScanTable>,
     /// The rows that binding has asked for, in order.
@@ -188,7 +192,7 @@ impl Planning<'_, '_> {
     }
 
     fn bind_once(&mut self) -> Result<(Round, MemoryReservation), PlanError> {
-        let (env, scans, script) = (self.env, &self.scans, &self.script);
+        let (env, scans, script) = (self.env, &self.scans, self.script);
         let complete = |table: &str, column: &str| scans.get(table).map_or(Answers::Nowhere, |scan| scan.answers(column));
         let mut binder = Binder::new(env.catalog, evaluate, env.params, env.now_us, &complete, Some(&self.answers))
             .with_external(env.external, Some(&self.given))
@@ -213,6 +217,19 @@ impl Planning<'_, '_> {
             (None, None) => Round::Refuse(missing, diagnostics),
         };
         Ok((round, made))
+    }
+
+    /// Opens the tables that the text names, so that it need not be bound again for what is promoted in them. One that cannot be read
+    /// is opened again if it is scanned, and then says why.
+    async fn open_named(&mut self) {
+        let mut named: Vec<String> = Vec::new();
+        for table in find(&self.script.script).into_iter().filter(|table| table.qualifier.is_none()) {
+            let Some(schema) = self.env.catalog.table(&table.name) else { continue };
+            let name = if schema.view.is_some() { schema.rows_of.clone() } else { Some(table.name) };
+            named.extend(name.filter(|name| !named.contains(name)));
+        }
+        named.truncate(AHEAD);
+        self.open_readable(named).await;
     }
 
     /// Opens tables of a text that is wrong. One that cannot be read is no reason to withhold what is wrong with the text. Whether
