@@ -8,7 +8,7 @@ use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use tokio::task::JoinError;
 
-use super::library_texts::{failed_filter, is_offset_overflow, unsupported, without_columns};
+use super::library_texts::{failed_filter, is_offset_overflow, unsupported, unsupported_node, without_columns};
 use crate::error::{Cause, Error};
 use kqlake_lake::spill::SpillError;
 use kqlake_lake::{LakeError, lake_cause};
@@ -23,7 +23,10 @@ pub(super) fn of_kql(err: DataFusionError, memory_limit: usize) -> Error {
 pub(super) fn of_sql(err: DataFusionError, memory_limit: usize) -> Error {
     classify(err, memory_limit, |message| match unsupported(&message) {
         Some((what, instead)) => Error::query(what).hint(instead),
-        None => Error::query(one_line(&message)),
+        None => match unsupported_node(&message) {
+            Some(node) => Error::query(format!("{node} is not supported in SQL, or not in this place")),
+            None => Error::query(one_line(&message)),
+        },
     })
 }
 

@@ -28,6 +28,21 @@ const OUTER_COLUMN: &str = "OuterReferenceColumn";
 /// DataFusion 55.2, physical planner: a subquery that could not be made a join, such as one inside of an aggregate.
 const SUBQUERY: &str = "Physical plan does not support logical expression ScalarSubquery";
 
+/// DataFusion 55.2, `SqlToRel`: what stands before the `Debug` text of a part of a query that it has no plan for.
+const NODE: &str = "Unsupported ast node ";
+/// DataFusion 55.2, `DFParser` and `SessionState`: more than one statement.
+const STATEMENTS: &str = "only supports a single SQL statement";
+/// DataFusion 55.2, `BinaryTypeCoercer`: texts that are added.
+const ADDED_TEXTS: [&str; 2] = ["Cannot coerce arithmetic expression Utf8", " + Utf8"];
+
+/// The name of a part of a query that is not supported, without what its `Debug` text holds.
+pub(super) fn unsupported_node(message: &str) -> Option<String> {
+    let debug = message.split_once(NODE)?.1;
+    let debug = debug.split_once(": ").filter(|(place, _)| place.starts_with("in ")).map_or(debug, |(_, debug)| debug);
+    let name: String = debug.chars().take_while(|c| c.is_alphanumeric()).collect();
+    (!name.is_empty() && name != "in").then_some(name)
+}
+
 /// What is not supported, and what does instead, where DataFusion says it in terms of its own code.
 pub(super) fn unsupported(message: &str) -> Option<(&'static str, &'static str)> {
     if message.contains(NO_ARRAYS) {
@@ -42,6 +57,12 @@ pub(super) fn unsupported(message: &str) -> Option<(&'static str, &'static str)>
             "a subquery as a value is not supported in this place, such as in an aggregate",
             "join the tables, or name the value in a subquery of FROM",
         ));
+    }
+    if message.contains(STATEMENTS) {
+        return Some(("there is more than one statement", "one is run at a time; WITH gives parts of a query names"));
+    }
+    if ADDED_TEXTS.iter().all(|text| message.contains(text)) {
+        return Some(("texts are not added with +", "a || b joins texts, and so does concat(a, b)"));
     }
     message.contains(OUTER_COLUMN).then_some((
         "a subquery that refers to columns of the query around it is not supported in this place, such as LATERAL",
@@ -180,6 +201,12 @@ mod tests {
         let value = "SELECT sum((SELECT max(y) FROM (VALUES (1,2),(1,3)) w(k,y) WHERE w.k = v.x)) FROM (VALUES (1),(2)) v(x)";
         let planned = SessionContext::new().sql(value).await.unwrap().create_physical_plan().await.unwrap_err();
         assert!(unsupported(&planned.to_string()).is_some_and(|(what, _)| what.contains("aggregate")), "{planned}");
+        let err = failure("SELECT 1; SELECT 2").await;
+        assert!(unsupported(&err.to_string()).is_some_and(|(what, _)| what.contains("more than one")), "{err}");
+        let err = failure("SELECT a + b FROM (VALUES ('x', 'y')) AS t(a, b)").await;
+        assert!(unsupported(&err.to_string()).is_some_and(|(_, instead)| instead.contains("||")), "{err}");
+        let err = failure("SELECT * FROM (VALUES (1)) AS t(a) WHERE a RLIKE 'x'").await;
+        assert_eq!(unsupported_node(&err.to_string()).as_deref(), Some("RLike"), "{err}");
         let err = failure("SELECT 1 FROM request").await;
         assert_eq!(missing_table(&err).as_deref(), Some("request"), "{err}");
     }

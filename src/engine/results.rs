@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, DurationMicrosecondType, Field, Int64Type, IntervalUnit, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{
+    DataType, Date32Type, DurationMicrosecondType, Field, Int64Type, IntervalUnit, Schema, SchemaRef, TimeUnit,
+    TimestampMicrosecondType,
+};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::error::DataFusionError;
@@ -23,7 +26,7 @@ use kqlake_lake::spill::SpillFolder;
 use kqlake_lake::{broken_file, is_of_decoder};
 use kqlake_value::columns::{arrow_type, in_form};
 use kqlake_value::texts::{displayed, json_texts};
-use kqlake_value::{Column, Type};
+use kqlake_value::{Column, MAX_DATETIME, Type, US_PER_DAY, us_of_datetime};
 
 /// The running rows of a result table.
 pub struct Rows {
@@ -151,6 +154,9 @@ impl Query {
             .iter()
             .zip(&self.columns)
             .map(|(array, column)| {
+                if self.sql && column.ty == Type::DateTime {
+                    within_calendar(array)?;
+                }
                 let array = in_form_of(column.ty, array)?;
                 // A string is never null to KQL, which shows in formats that have nulls.
                 Ok(if column.ty == Type::String && !self.sql { without_nulls(&array) } else { array })
@@ -165,6 +171,26 @@ impl Query {
 struct Failed {
     err: DataFusionError,
     another_plan: bool,
+}
+
+/// Refuses times before the year 1 and behind the year 9999, which SQL computes with and no format has a text for.
+fn within_calendar(array: &ArrayRef) -> Result<(), ArrowError> {
+    let (first, last) = (us_of_datetime(0), us_of_datetime(MAX_DATETIME));
+    let is_within = match array.data_type() {
+        DataType::Int64 => array.as_primitive::<Int64Type>().iter().flatten().all(|ticks| (0..=MAX_DATETIME).contains(&ticks)),
+        DataType::Date32 => {
+            let days = first.div_euclid(US_PER_DAY)..=last.div_euclid(US_PER_DAY);
+            array.as_primitive::<Date32Type>().iter().flatten().all(|day| days.contains(&i64::from(day)))
+        }
+        _ => {
+            let instants = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
+            instants.as_primitive::<TimestampMicrosecondType>().iter().flatten().all(|us| (first..=last).contains(&us))
+        }
+    };
+    if is_within {
+        return Ok(());
+    }
+    Err(ArrowError::ComputeError("a time of the result lies outside of the years 1 to 9999".to_owned()))
 }
 
 /// Texts with the empty one in the place of nulls.

@@ -3,6 +3,7 @@
 mod arrows;
 mod calls;
 mod distinct_from;
+mod habits;
 mod information;
 mod lowered;
 mod names;
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::datatypes::FieldRef;
+use arrow::datatypes::{FieldRef, Fields};
 use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -36,6 +37,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 pub(super) use calls::{Operators, functions};
 pub(super) use information::{CATALOG, Information, PUBLIC, SCHEMA as INFORMATION};
 use lowered::Promoted;
+use numbered::Header;
 pub(super) use times::Types;
 
 use super::files::Files;
@@ -82,7 +84,28 @@ impl LakeSchema {
 
     async fn view(&self, name: &str, text: &str) -> Result<Option<ResultTable>, DataFusionError> {
         let answer = self.engine.kql(name, text, &BTreeMap::new()).await;
-        Ok(answer.map_err(|err| DataFusionError::External(Box::new(err)))?.tables.pop())
+        let failed = |err: Error| match (self.file_of_view(name), err) {
+            (Some(table), Error::Refused(_)) => {
+                Error::query(format!("the view {name} cannot be made of the file that is the table {table} here"))
+                    .hint("give the file the columns that the lake's table has, or another name")
+            }
+            (_, err) => err,
+        };
+        Ok(answer.map_err(|err| DataFusionError::External(Box::new(failed(err))))?.tables.pop())
+    }
+
+    /// The table whose rows a view shows, where it is a file.
+    fn file_of_view(&self, name: &str) -> Option<&'static str> {
+        let view = views::all().iter().find(|view| view.name == name)?;
+        self.files.get(view.table).map(|_| view.table)
+    }
+
+    /// Refuses a view of a file that lacks columns of the lake's table.
+    async fn check_view(&self, name: &str) -> Result<(), DataFusionError> {
+        match views::find(name).filter(|_| self.file_of_view(name).is_some()) {
+            Some(text) => self.view(name, text).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// The columns of a table with KQL's types, and whether KQL hides them.
@@ -100,7 +123,11 @@ impl LakeSchema {
             return Ok(columns);
         }
         let Some(view) = views::find(name) else { return Ok(Vec::new()) };
-        let table = self.view(name, view).await?;
+        let table = match self.view(name, view).await {
+            // What is asked of the other tables has an answer.
+            Err(_) if self.file_of_view(name).is_some() => return Ok(Vec::new()),
+            table => table?,
+        };
         Ok(table.into_iter().flat_map(|table| table.columns).map(|column| (column, false)).collect())
     }
 
@@ -173,29 +200,63 @@ pub(super) async fn plan(session: &SessionContext, text: &str, schema: &LakeSche
     let mut state = session.state();
     spans::register(&mut state).map_err(fail)?;
     let dialect = &state.config_options().sql_parser.dialect;
-    let text = words::quoted(text).into_owned();
+    let text = habits::without_brackets(text).unwrap_or_else(|| text.to_owned());
+    let text = words::quoted(&text).into_owned();
     let text = text.as_str();
     let parsed = state.sql_to_statement(text, dialect);
-    let mut statement = parsed.map_err(|err| if nesting(text) > PARSED_NESTING { nested_text() } else { fail(err) })?;
+    let mut statement = parsed
+        .map_err(|err| if nesting(text) > PARSED_NESTING { nested_text() } else { advised(fail(err), habits::advice(text)) })?;
     check_text(&statement)?;
-    settle(&mut statement, schema).await.map_err(fail)?;
-    if let Some(name) = innermost(&mut statement).and_then(|sql| information::described(sql))
-        && !schema.table_exist(&name)
-    {
-        return Err(no_table(&name, schema));
+    let mut written = numbered::Written::default();
+    if let Some(sql) = innermost(&mut statement) {
+        habits::check_kind(sql)?;
+        written = numbered::Written::of(sql);
+        let known = |name: &str| {
+            state.scalar_functions().contains_key(name)
+                || state.aggregate_functions().contains_key(name)
+                || state.window_functions().contains_key(name)
+        };
+        habits::turn(sql, &known)?;
+    }
+    let mut headers = settle(&mut statement, &written, schema).await.map_err(fail)?;
+    if !matches!(&statement, Statement::Statement(_)) {
+        headers.clear();
+    }
+    if let Some(name) = innermost(&mut statement).and_then(|sql| information::described(sql)) {
+        if !schema.table_exist(&name) {
+            return Err(no_table(&name, schema));
+        }
+        schema.check_view(&name).await.map_err(fail)?;
     }
     if let Some(query) = innermost(&mut statement).and_then(|sql| information::query_of(sql)) {
         statement = state.sql_to_statement(&query, dialect).map_err(fail)?;
     }
-    let no_table = |err: DataFusionError| unknown_table(&err, schema).unwrap_or_else(|| fail(err));
+    let no_table = |err: DataFusionError| {
+        unknown_table(&err, schema).unwrap_or_else(|| {
+            let error = fail(err);
+            let advice = habits::column_advice(text, &error.to_string());
+            advised(error, advice)
+        })
+    };
     let plan = state.statement_to_plan(statement).await.map_err(no_table)?;
-    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan).map_err(
-        |_| Error::query("only queries are allowed: the lake is written by imports alone").hint("start with SELECT or WITH"),
-    )?;
+    let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    only_queries.verify_plan(&plan).map_err(|_| no_query())?;
     check_size(&plan)?;
     let plan = quantified::settled(plan).map_err(fail)?;
     let plan = lowered::lowered(plan, &|table| schema.promoted(table)).map_err(fail)?;
-    Ok((columns_of(&plan)?, plan))
+    Ok((columns_of(&plan, &headers)?, plan))
+}
+
+fn no_query() -> Error {
+    Error::query("only queries are allowed: the lake is written by imports alone").hint("start with SELECT or WITH")
+}
+
+/// An error with advice, where it has none.
+fn advised(error: Error, advice: Option<&str>) -> Error {
+    match advice {
+        Some(advice) if error.advice().is_none() => error.hint(advice),
+        _ => error,
+    }
 }
 
 /// The columns of a result, each with a name of its own: those of a join that have one name are numbered (`id`, `id:1`), as DataFusion
@@ -203,12 +264,27 @@ pub(super) async fn plan(session: &SessionContext, text: &str, schema: &LakeSche
 ///
 /// # Errors
 /// The query names none.
-fn columns_of(plan: &LogicalPlan) -> Result<Vec<Column>> {
+fn columns_of(plan: &LogicalPlan, headers: &[Header]) -> Result<Vec<Column>> {
     let fields = plan.schema().fields();
     if fields.is_empty() {
         return Err(Error::query("the query names no columns").hint("SELECT * gives all of them"));
     }
-    let numbered = unique_field_aliases(fields).into_iter();
+    // Those before the first `*` count from the beginning, and those behind the last one from the end.
+    let before = headers.iter().take_while(|header| **header != Header::All).count();
+    let behind = headers.iter().rev().take_while(|header| **header != Header::All).count();
+    let count = fields.len();
+    let header = |at: usize| match count - at {
+        _ if before == headers.len() && before != count => None,
+        _ if at < before => headers.get(at),
+        from_end if from_end <= behind => headers.get(headers.len() - from_end),
+        _ => None,
+    };
+    let named = |(at, field): (usize, &FieldRef)| match header(at) {
+        Some(Header::Name(name)) => Arc::new(field.as_ref().clone().with_name(name)),
+        _ => Arc::clone(field),
+    };
+    let fields: Fields = fields.iter().enumerate().map(named).collect();
+    let numbered = unique_field_aliases(&fields).into_iter();
     let column =
         |(field, name): (&FieldRef, Option<String>)| Column::new(name.as_deref().unwrap_or(field.name()), result_type(field));
     Ok(fields.iter().zip(numbered).map(column).collect())
@@ -239,18 +315,24 @@ fn innermost(statement: &mut Statement) -> Option<&mut SqlStatement> {
     }
 }
 
-/// Writes names without quotes as what they stand for has them.
-async fn settle(statement: &mut Statement, schema: &LakeSchema) -> Result<(), DataFusionError> {
-    let Some(sql) = innermost(statement) else { return Ok(()) };
+/// Writes names without quotes as what they stand for has them. Gives the headers of the result.
+async fn settle(
+    statement: &mut Statement,
+    written: &numbered::Written,
+    schema: &LakeSchema,
+) -> Result<Vec<Header>, DataFusionError> {
+    let Some(sql) = innermost(statement) else { return Ok(Vec::new()) };
     let named = names::settle_tables(sql, schema.table_names().into_iter());
-    let mut columns = Vec::new();
+    let mut columns: HashMap<String, Vec<String>> = HashMap::new();
     for table in &named {
-        columns.extend(schema.columns(table).await?.into_iter().map(|(column, _)| column.name));
+        let of_table = schema.columns(table).await?.into_iter().map(|(column, _)| column.name).collect::<Vec<_>>();
+        if !of_table.is_empty() {
+            columns.insert(table.clone(), of_table);
+        }
     }
-    names::settle_columns(sql, columns.into_iter(), &named);
-    numbered::number(sql);
+    names::settle_columns(sql, columns.values().flatten().cloned(), &named);
     similar::turn(sql);
-    Ok(())
+    Ok(numbered::number(sql, written, &columns))
 }
 
 /// Refuses patterns that are not known, expressions that are nested deeper than those of KQL may be, and more SELECTs or tables than a plan may have operators:
@@ -408,7 +490,8 @@ fn unknown_table(err: &DataFusionError, schema: &LakeSchema) -> Option<Error> {
     let name = missing_table(err)?;
     let known = schema.table_names();
     if known.contains(&name) {
-        return Some(Error::query(format!("the table `{name}` is in the schema `{CATALOG}.{PUBLIC}`, which has no other name")));
+        let error = Error::query(format!("the table `{name}` is in the schema `{CATALOG}.{PUBLIC}`, which has no other name"));
+        return Some(error.hint(format!("write `{name}` alone")));
     }
     Some(no_table(&name, schema))
 }
@@ -416,6 +499,7 @@ fn unknown_table(err: &DataFusionError, schema: &LakeSchema) -> Option<Error> {
 fn no_table(name: &str, schema: &LakeSchema) -> Error {
     let error = Error::query(format!("there is no table `{name}`"));
     match nearest(name, schema.table_names().iter().map(String::as_str)) {
+        _ if habits::table_advice(name).is_some() => advised(error, habits::table_advice(name)),
         Some(near) => error.hint(format!("did you mean `{near}`? Names in quotes are case-sensitive")),
         None => error.hint("`kqlake tables` lists the tables"),
     }

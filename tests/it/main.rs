@@ -60,6 +60,7 @@ mod shapes;
 mod simulate;
 mod simulated;
 mod sql;
+mod sql_dialects;
 mod statistics;
 mod support;
 mod threads;

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::{Expr, ExprSchemable as _, cast};
-use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, ObjectName, TimezoneInfo};
 
 use kqlake_value::Type;
 use kqlake_value::columns::stored_type;
@@ -23,10 +23,18 @@ impl TypePlanner for Types {
             SqlType::Timestamp(None | Some(6..), TimezoneInfo::None | TimezoneInfo::WithoutTimeZone)
             | SqlType::Datetime(None | Some(6..)) => None,
             SqlType::Timestamp(None | Some(6..), _) => Some("UTC".into()),
+            SqlType::Custom(name, _) if is_of_t_sql(name) => None,
+            SqlType::Nvarchar(_) => return Ok(Some(Arc::new(Field::new("", DataType::Utf8, true)))),
             _ => return Ok(None),
         };
         Ok(Some(Arc::new(Field::new("", DataType::Timestamp(TimeUnit::Microsecond, zone), true))))
     }
+}
+
+/// True for T-SQL's names of the type of a time.
+fn is_of_t_sql(name: &ObjectName) -> bool {
+    let name = name.to_string();
+    ["datetime2", "smalldatetime", "datetimeoffset"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 fn is_time(ty: &DataType) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::execution::{FunctionRegistry as _, SessionState};
 use datafusion::functions::core::coalesce;
 use datafusion::logical_expr::expr::{
@@ -24,7 +24,9 @@ use kqlake_value::Type;
 use kqlake_value::columns::stored_field;
 
 /// Aggregates that give a value of their first argument's kind, also as window functions.
-const AGGREGATES: [&str; 10] = [
+const AGGREGATES: [&str; 12] = [
+    "stddev",
+    "stddev_pop",
     "sum",
     "avg",
     "min",
@@ -36,6 +38,8 @@ const AGGREGATES: [&str; 10] = [
     "first_value",
     "last_value",
 ];
+/// Aggregates that are not taken of timespans: their values are none, and neither are they numbers that say what they count.
+const NOT_OF_SPANS: [&str; 5] = ["var", "var_pop", "covar_samp", "covar_pop", "array_agg"];
 /// Window functions that do.
 const WINDOWS: [&str; 5] = ["first_value", "last_value", "nth_value", "lag", "lead"];
 /// Functions that give a value of the kind of all of their arguments.
@@ -53,7 +57,12 @@ pub(super) const TEXT: &str = "cast to text of";
 /// # Errors
 /// A function cannot be registered.
 pub(in crate::engine::sql) fn register(state: &mut SessionState) -> Result<()> {
-    for inner in AGGREGATES.iter().filter_map(|name| state.aggregate_functions().get(*name).cloned()).collect::<Vec<_>>() {
+    for inner in AGGREGATES
+        .iter()
+        .chain(&NOT_OF_SPANS)
+        .filter_map(|name| state.aggregate_functions().get(*name).cloned())
+        .collect::<Vec<_>>()
+    {
         state.register_udaf(Arc::new(AggregateUDF::from(AggregateShell(inner))))?;
     }
     for inner in WINDOWS.iter().filter_map(|name| state.window_functions().get(*name).cloned()).collect::<Vec<_>>() {
@@ -181,6 +190,10 @@ impl AggregateUDFImpl for AggregateShell {
     }
 
     fn return_field(&self, args: &[FieldRef]) -> Result<FieldRef> {
+        if NOT_OF_SPANS.contains(&self.name()) && args.iter().any(|field| is_span(field)) {
+            let seconds = format!("{}(date_part('epoch', x)) is of seconds, {0}(CAST(x AS varchar)) of texts", self.name());
+            return plan_err!("{} is not taken of timespans: {seconds}", self.name());
+        }
         if args.first().is_some_and(|field| is_span(field)) { Ok(span_field(self.name())) } else { self.0.return_field(args) }
     }
 

@@ -21,6 +21,7 @@ pub(in crate::engine::sql) fn turn(e: &mut Expr) {
             let is_text = matches!(
                 data_type,
                 DataType::Varchar(_)
+                    | DataType::Nvarchar(_)
                     | DataType::Text
                     | DataType::String(_)
                     | DataType::CharVarying(_)
