@@ -215,6 +215,47 @@ mod tests {
     }
 
     #[test]
+    fn defaults_of_one_value_are_one_however_they_are_spelled() {
+        let one_value = [
+            (
+                "datetime",
+                "datetime(2026-01-05)",
+                &["2026-01-05", "datetime('2026-01-05')", "2026-01-05T00:00:00Z", "01/05/2026"][..],
+            ),
+            ("timespan", "1h", &["60m", "01:00:00", "time(1h)", "0.01:00"]),
+            ("real", "5", &["5.0", "real(5)", "5e0", "long(5)"]),
+            ("real", "real(nan)", &["nan", "double(nan)"]),
+            ("decimal", "decimal(1.5)", &["1.5", "1.50", "decimal(1.500)"]),
+            ("long", "-5", &["long(-5)", "- 5"]),
+            ("int", "16", &["int(16)", "0x10", "long(16)"]),
+            ("bool", "true", &["True", "bool(true)", "bool(1)"]),
+            ("string", "'a b'", &["\"a b\"", "@'a b'", "a b", "'a' ' b'"]),
+            ("string", "'5'", &["5", "\"5\""]),
+            ("guid", "guid(6F9619FF-8B86-D011-B42D-00C04FC964FF)", &["6f9619ff-8b86-d011-b42d-00c04fc964ff"]),
+            ("dynamic", "dynamic({\"a\": [1]})", &["dynamic({'a':[1]})", "{\"a\":[1]}"]),
+        ];
+        for (ty, own, spellings) in one_value {
+            for said in spellings {
+                let text = format!("// param: p {ty} = {said}\ndeclare query_parameters(p: {ty} = {own}); print p");
+                assert!(kql(&text).is_ok(), "{text}: {:?}", kql(&text).err());
+            }
+        }
+        let others = [
+            ("datetime", "datetime(2026-01-05)", &["2026-01-06", "now()", "5"][..]),
+            ("timespan", "1h", &["1d", "02:00"]),
+            ("real", "5", &["5.5", "nan"]),
+            ("bool", "true", &["false", "x"]),
+            ("string", "'a b'", &["A B", "'a b '"]),
+        ];
+        for (ty, own, spellings) in others {
+            for said in spellings {
+                let text = format!("// param: p {ty} = {said}\ndeclare query_parameters(p: {ty} = {own}); print p");
+                assert!(kql(&text).is_err(), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn a_text_that_cannot_be_read_says_so_itself() {
         let saved = kql("// param: a long = 5 — how many\ndeclare query_parameters(a long);\nprint a").unwrap();
         assert_eq!(saved.params.len(), 1);

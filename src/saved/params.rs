@@ -5,6 +5,7 @@ use kqlake_syntax::ast::{Expr, ExprKind, Literal, OperatorKind, ParamType, State
 use kqlake_syntax::lexer::lex;
 use kqlake_syntax::parser::{Parsed, parse};
 use kqlake_value::Type;
+use kqlake_value::parse::decimal;
 
 /// The form of a header's line.
 const FORM: &str = "`name — meaning` or `name type = default — meaning`";
@@ -80,11 +81,11 @@ pub(super) fn declared(language: Language, text: &str, header: &[Described]) -> 
     for line in header {
         let name = &line.name;
         let wrong = |message: String| Err((line.line, message));
-        let Some((param, default)) = params.iter_mut().find(|(param, _)| param.name == *name) else {
+        let Some(param) = params.iter_mut().find(|param| param.name == *name) else {
             if parsed.has_errors() {
                 let ty = line.ty.unwrap_or(Type::String).name().to_owned();
                 let param = Parameter { name: name.clone(), ty, default: line.default.clone(), about: line.about.clone() };
-                params.push((param, None));
+                params.push(param);
                 continue;
             }
             return wrong(format!("the text declares no parameter `{name}`"));
@@ -100,42 +101,37 @@ pub(super) fn declared(language: Language, text: &str, header: &[Described]) -> 
             (Some(said), None) => {
                 return wrong(format!("the parameter `{name}` has the default {said} here, and none in the text"));
             }
-            (Some(said), Some(own)) if !is_same(said, own, default.as_ref()) => {
+            (Some(said), Some(own)) if !is_same(said, own, &param.ty) => {
                 return wrong(format!("the default of the parameter `{name}` is {said} here, and {own} in the text"));
             }
             _ => {}
         }
     }
-    Ok(params.into_iter().map(|(param, _)| param).collect())
+    Ok(params)
 }
 
-/// The declared parameters, with the literals that are their defaults.
-fn declarations(parsed: &Parsed, text: &str) -> Vec<(Parameter, Option<Literal>)> {
-    let mut params: Vec<(Parameter, Option<Literal>)> = Vec::new();
+/// The declared parameters.
+fn declarations(parsed: &Parsed, text: &str) -> Vec<Parameter> {
+    let mut params: Vec<Parameter> = Vec::new();
     for statement in &parsed.script.statements {
         let StatementKind::DeclareParameters(declared) = &statement.kind else { continue };
         for param in declared {
             // No value can be given for a table.
             let ParamType::Scalar(ty) = param.ty else { continue };
             let written = |e: &Expr| text.get(e.span.start as usize..e.span.end as usize).map(str::to_owned);
-            let literal = param.default.as_ref().and_then(|e| match &e.kind {
-                ExprKind::Literal(literal) => Some(literal.clone()),
-                _ => None,
-            });
-            let known = Parameter {
+            params.push(Parameter {
                 name: param.name.text.clone(),
                 ty: ty.name().to_owned(),
                 default: param.default.as_ref().and_then(written),
                 about: String::new(),
-            };
-            params.push((known, literal));
+            });
         }
     }
     params
 }
 
-/// Whether two texts are one default: the same tokens, or literals of one value.
-fn is_same(said: &str, own: &str, value: Option<&Literal>) -> bool {
+/// Whether two texts are one default of a type: the same tokens, or one value however it is spelled.
+fn is_same(said: &str, own: &str, ty: &str) -> bool {
     let tokens = |text: &str| {
         let lexed = lex(text);
         lexed
@@ -145,7 +141,32 @@ fn is_same(said: &str, own: &str, value: Option<&Literal>) -> bool {
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
-    tokens(said) == tokens(own) || (value.is_some() && literal(said).as_ref() == value)
+    if tokens(said) == tokens(own) {
+        return true;
+    }
+    match (value(said, ty), value(own, ty)) {
+        (Some(Literal::Real(Some(said))), Some(Literal::Real(Some(own)))) => said == own || (said.is_nan() && own.is_nan()),
+        (Some(Literal::Decimal(Some(said))), Some(Literal::Decimal(Some(own)))) => {
+            decimal(&said).is_some_and(|said| decimal(&own) == Some(said))
+        }
+        (Some(said), own) => own == Some(said),
+        (None, _) => false,
+    }
+}
+
+/// The value of a type that a text is: a literal of it (`1h`), of another type of numbers, or what stands in one (`01:00:00`). A bare
+/// text is a string.
+fn value(text: &str, ty: &str) -> Option<Literal> {
+    let typed = |inner: &str| literal(&format!("{ty}({inner})")).filter(|literal| literal.ty().name() == ty);
+    match literal(text) {
+        Some(literal) if literal.ty().name() == ty => Some(literal),
+        _ if ty == "string" => Some(Literal::String(text.to_owned())),
+        Some(Literal::Int(Some(number))) => typed(&number.to_string()),
+        Some(Literal::Long(Some(number))) => typed(&number.to_string()),
+        Some(Literal::Real(Some(number))) => typed(&number.to_string()),
+        Some(Literal::Decimal(Some(number))) => typed(&number),
+        _ => typed(text),
+    }
 }
 
 /// The literal that a text is.

@@ -303,6 +303,28 @@ fn operand(e: &Expr, schema: &DFSchema) -> Result<Operand> {
     })
 }
 
+/// Refuses the order of a dynamic and a dynamic or a text: texts are what the plan has of both, and in their order 10 comes before 9.
+pub(super) fn refuse_order_of_json(left: &Expr, right: &Expr, schema: &DFSchema) -> Result<()> {
+    let mut json = None;
+    for e in [left, right] {
+        let field = e.to_field(schema)?.1;
+        if !is_text(field.data_type()) {
+            return Ok(());
+        }
+        if noted_type(&field) == Some(Type::Dynamic) {
+            json = Some(e);
+        }
+    }
+    match json {
+        Some(e) => plan_err!(
+            "`{}` is JSON, of which numbers and texts have no common order: compare numbers, as (bag->>'key')::double, or texts, \
+             as bag->>'key'",
+            if let Expr::Alias(alias) = e { alias.name.clone() } else { e.to_string() }
+        ),
+        None => Ok(()),
+    }
+}
+
 impl ExprPlanner for Operators {
     /// `bag['key']` and `list[0]` are what `->` is.
     fn plan_field_access(&self, expr: RawFieldAccessExpr, schema: &DFSchema) -> Result<PlannerResult<RawFieldAccessExpr>> {
@@ -347,6 +369,9 @@ impl ExprPlanner for Operators {
             _ => return Ok(PlannerResult::Original(expr)),
         };
         let compares = !matches!(operator, "+" | "-" | "*" | "/" | "%");
+        if compares && !matches!(operator, "==" | "!=") {
+            refuse_order_of_json(&expr.left, &expr.right, schema)?;
+        }
         let ty = |e: &Expr| Ok::<_, DataFusionError>(e.to_field(schema)?.1.data_type().clone());
         if compares && times::differ(&ty(&expr.left)?, &ty(&expr.right)?) {
             let (left, right) = (times::in_form(expr.left, schema)?, times::in_form(expr.right, schema)?);

@@ -12,7 +12,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Distinct, Expr, ExprSchemable, LogicalPlan};
 
-use super::calls::{KqlCall, argument};
+use super::calls::{KqlCall, argument, refuse_order_of_json};
 use super::spans;
 use kqlake_value::Type;
 use kqlake_value::columns::TYPE_KEY;
@@ -98,6 +98,10 @@ fn expression(
 ) -> Result<Transformed<Expr>> {
     if matches!(e, Expr::InList(_)) {
         return spans::listed(e, schema);
+    }
+    if let Expr::Between(between) = &e {
+        refuse_order_of_json(&between.expr, &between.low, schema)?;
+        refuse_order_of_json(&between.expr, &between.high, schema)?;
     }
     let Some((call, args)) = call_of(&e) else { return spans::opened(e, schema) };
     let (mut arguments, mut columns) = (Vec::with_capacity(args.len()), Vec::with_capacity(args.len()));
