@@ -25,17 +25,18 @@ fn place(select: &Select) -> Place {
 #[derive(Debug, Default)]
 pub(super) struct Written(HashMap<Place, Vec<Option<String>>>);
 
+impl VisitorMut for Written {
+    type Break = ();
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let text = |item: &SelectItem| if let SelectItem::UnnamedExpr(e) = item { Some(e.to_string()) } else { None };
+        self.0.insert(place(select), select.projection.iter().map(text).collect());
+        ControlFlow::Continue(())
+    }
+}
+
 impl Written {
     /// Those of a statement of which nothing was turned.
     pub(super) fn of(statement: &mut Statement) -> Written {
-        impl VisitorMut for Written {
-            type Break = ();
-            fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-                let text = |item: &SelectItem| if let SelectItem::UnnamedExpr(e) = item { Some(e.to_string()) } else { None };
-                self.0.insert(place(select), select.projection.iter().map(text).collect());
-                ControlFlow::Continue(())
-            }
-        }
         let mut written = Written::default();
         // It never breaks off.
         let _ = statement.visit(&mut written);
