@@ -291,6 +291,9 @@ fn execute(cli: Cli) -> Result<()> {
     if is_live && !context.config.tenants.is_empty() {
         allocator::give_back_early();
     }
+    if matches!(cli.command, Command::Query(_) | Command::Sql(_) | Command::Run(_)) {
+        allocator::large_pages_for_much(context.config.memory_limit);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_stack_size(WORKER_STACK)
