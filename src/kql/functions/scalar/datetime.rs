@@ -3,6 +3,7 @@
 //! Weeks start on Sundays, except for `week_of_year`, which is that of ISO 8601. An end is the last instant before the next
 //! start. What leaves the calendar (years 1 to 9999) is null.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Float64Array, Int32Array, Int64Array};
@@ -341,9 +342,21 @@ fn edge_kernel(args: &[ArgInfo], edge: PeriodEdge) -> Result<ColumnFn, String> {
     Ok(Box::new(move |arrays, rows| {
         let dates = date.open(&arrays[0])?;
         let offsets = offset.as_ref().map(|o| o.open(&arrays[1])).transpose()?;
+        let (PeriodEdge::Start(unit) | PeriodEdge::End(unit)) = edge;
+        // Rows that follow one another are mostly of one period, and an edge is that of all of its instants.
+        let mut last: Option<(Range<i64>, i64, Option<i64>)> = None;
         let edges = (0..rows).map(|row| {
             let ValueRef::DateTime(ticks) = dates.get(row) else { return None };
-            edge_of(ticks, edge, offsets.as_ref().map_or(Some(0), |o| o.get(row).as_i64())?)
+            let offset = offsets.as_ref().map_or(Some(0), |o| o.get(row).as_i64())?;
+            match &last {
+                Some((period, of, known)) if *of == offset && period.contains(&ticks) => *known,
+                _ => {
+                    let found = edge_of(ticks, edge, offset);
+                    let period = start(ticks, unit, 0).zip(start(ticks, unit, 1));
+                    last = period.map(|(begin, end)| (begin..end, offset, found));
+                    found
+                }
+            }
         });
         Ok(Arc::new(edges.collect::<Int64Array>()))
     }))
@@ -477,6 +490,8 @@ fn from_unix(args: &[ValueRef<'_>], per_unit: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::{ArrayRef, AsArray};
+    use arrow::datatypes::Int64Type;
     use kqlake_value::format;
     use kqlake_value::parse::datetime;
 
@@ -508,6 +523,39 @@ mod tests {
                 want.trim_end_matches('0'),
                 "{text} {edge:?} {offset}"
             );
+        }
+    }
+
+    #[test]
+    fn a_column_has_the_edges_of_its_rows() {
+        let info = |ty| ArgInfo { ty, constant: None };
+        let texts = [
+            "2026-01-31T23:59:59.9999999Z",
+            "2026-02-01",
+            "2026-02-28T12:00:00Z",
+            "2026-02-01T00:00:00Z",
+            "2026-03-01",
+            "2026-02-28",
+            "9999-12-31T23:00:00Z",
+            "9999-12-01",
+            "0001-01-01T05:00:00Z",
+            "2025-12-31",
+            "2026-01-03T10:00:00Z",
+            "2026-01-04T10:00:00Z",
+        ];
+        let dates: Vec<i64> = texts.into_iter().map(t).collect();
+        let offsets: Vec<i64> = (0..dates.len() as i64).map(|row| row % 5 / 2 - 1).collect();
+        let arrays: [ArrayRef; 2] = [Arc::new(Int64Array::from(dates.clone())), Arc::new(Int64Array::from(offsets.clone()))];
+        for unit in [Unit::Day, Unit::Week, Unit::Month, Unit::Year] {
+            for edge in [PeriodEdge::Start(unit), PeriodEdge::End(unit)] {
+                for given in 1..=2 {
+                    let kernel = edge_kernel(&[info(Type::DateTime), info(Type::Long)][..given], edge).unwrap();
+                    let wanted = dates.iter().zip(&offsets);
+                    let wanted = wanted.map(|(date, offset)| edge_of(*date, edge, if given == 2 { *offset } else { 0 }));
+                    let found = kernel(&arrays[..given], dates.len()).unwrap();
+                    assert_eq!(found.as_primitive::<Int64Type>(), &wanted.collect::<Int64Array>(), "{edge:?} {given}");
+                }
+            }
         }
     }
 
