@@ -293,7 +293,7 @@ fn texts_of_sql_are_counted_before_they_are_made() {
         ("SELECT length(lpad('x', 500000000, '')) AS n".to_owned(), "n\n1\n"),
         ("SELECT 'a' || 1 || 'b' AS t, lpad('x', 3, '-') AS l, repeat('ab', -1) AS r".to_owned(), "t\tl\tr\na1b\t--x\t\n"),
         ("SELECT a || b AS c FROM (VALUES ('x', 'y'), ('z', NULL)) t(a, b) WHERE a || b IS NOT NULL".to_owned(), "c\nxy\n"),
-        ("SELECT a || b FROM (VALUES ('x', 'y')) t(a, b) GROUP BY a || b ORDER BY a || b".to_owned(), "t.a || t.b\nxy\n"),
+        ("SELECT a || b FROM (VALUES ('x', 'y')) t(a, b) GROUP BY a || b ORDER BY a || b".to_owned(), "a || b\nxy\n"),
         ("SELECT concat('a', NULL, 1) AS c, concat_ws('-', 'a', NULL, 'b') AS w".to_owned(), "c\tw\na1\ta-b\n"),
     ] {
         assert_eq!(sql(&text).exits(0).out, answer, "{text}");

@@ -1,4 +1,4 @@
-//! `evaluate` and `reduce`.
+//! `evaluate`.
 //!
 //! Plugins need all rows, and the columns of some follow from the rows; so the input is fetched while binding, and the plugin's
 //! table is in the tree.
@@ -8,28 +8,25 @@ use arrow::record_batch::RecordBatch;
 use crate::binder::expr::ExprContext;
 use crate::binder::{Bind, BindError, Binder, RowInfo, Scope, names};
 use crate::bound::*;
-use crate::functions::plugins::reduce::Reduce;
 use crate::functions::plugins::{self, ParamKind, Plugin, PluginArg, PluginInput, PluginParam, RowTable};
-use crate::functions::{ArgType, OfNoRows, Param, Registry};
+use crate::functions::{ArgType, Param};
 use crate::room::Held;
 use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::{Diagnostic, code};
-use kqlake_syntax::visit::{self, Visitor};
-use kqlake_value::{Column, Json, Type, Value};
+use kqlake_value::{Column, Type, Value};
 
-use super::shape::property_text;
 use crate::binder::source::empty_rel;
 
 /// A call's arguments, bound to a plugin's parameters.
-struct PluginCall {
-    plugin: &'static Plugin,
-    args: Vec<PluginArg>,
+pub(super) struct PluginCall {
+    pub(super) plugin: &'static Plugin,
+    pub(super) args: Vec<PluginArg>,
     /// Columns of expression arguments, appended to the input's.
-    appended: Vec<(BoundColumn, BoundExpr)>,
+    pub(super) appended: Vec<(BoundColumn, BoundExpr)>,
     /// An argument's value is known only when the query runs.
-    unknown: bool,
+    pub(super) unknown: bool,
     /// The columns of a tabular argument, and what marks it as a table of which more columns may be named.
-    looked_up: RowInfo,
+    pub(super) looked_up: RowInfo,
 }
 
 impl PluginCall {
@@ -71,21 +68,11 @@ impl PluginCall {
 }
 
 /// What is known of columns that follow from rows.
-struct ColumnsOfRows {
+pub(super) struct ColumnsOfRows {
     /// The columns that are there whatever the rows are.
-    left: Vec<Column>,
+    pub(super) left: Vec<Column>,
     /// The type of the others, where it is known.
-    ty: Option<Type>,
-}
-
-/// What `pivot` turns.
-struct Pivot {
-    /// The column whose values become columns.
-    pivoted: BoundColumn,
-    /// What their rows hold.
-    aggregate: (ColId, BoundAggregate),
-    /// The columns that stay.
-    stay: Vec<BoundColumn>,
+    pub(super) ty: Option<Type>,
 }
 
 impl Binder<'_> {
@@ -397,7 +384,7 @@ impl Binder<'_> {
 
     /// The result of a plugin whose columns follow from rows: where there are none that say something of them, or where the rows are
     /// not those that the query will have, any name may be a column.
-    fn columns_of_rows(&mut self, rel: Option<Rel>, follows: &ColumnsOfRows, call: &PluginCall, span: Span) -> Rel {
+    pub(super) fn columns_of_rows(&mut self, rel: Option<Rel>, follows: &ColumnsOfRows, call: &PluginCall, span: Span) -> Rel {
         let rows = rel.filter(|_| !(self.without_rows && self.lacks_rows));
         let has_rows = |rel: &Rel| matches!(&rel.kind, RelKind::Rows(batches) if batches.iter().any(|b| b.num_rows() > 0));
         let rel = match rows {
@@ -417,7 +404,7 @@ impl Binder<'_> {
         self.open_table(rel, span, call.prefix(), follows.ty)
     }
 
-    fn plugin_result(
+    pub(super) fn plugin_result(
         &mut self,
         result: Result<RowTable, String>,
         declared: Option<Vec<Column>>,
@@ -443,193 +430,6 @@ impl Binder<'_> {
     pub(in crate::binder) fn rows(&mut self, columns: Vec<Column>, batches: Vec<RecordBatch>) -> Rel {
         let columns = columns.into_iter().map(|c| BoundColumn { id: self.id(), name: c.name, ty: c.ty }).collect();
         Rel { kind: RelKind::Rows(batches), columns, hidden: Vec::new(), serialized: false, table_name: None }
-    }
-
-    /// `pivot(column[, aggregate[, columns that stay…]])`: summarize first, then turn.
-    fn pivot(&mut self, input: Rel, name: &Name, args: &[Arg], declared: Option<Vec<Column>>, scope: &Scope) -> Bind<Rel> {
-        let marks = if args.len() > 2 { Vec::new() } else { input.hidden.clone() };
-        let Pivot { pivoted, aggregate: (id, aggregate), stay } = self.pivot_args(&input, name, args, scope)?;
-        let empty = match (aggregate.function.of_no_rows, aggregate.ty) {
-            (OfNoRows::Null, _) => Value::Null,
-            (OfNoRows::Zero, Type::Real) => Value::Real(0.0),
-            (OfNoRows::Zero, _) => Value::Long(0),
-            (OfNoRows::EmptyArray, _) => Value::Dynamic(Json::Array(Vec::new())),
-        };
-        let ty = aggregate.ty;
-        let mut keys = Vec::with_capacity(stay.len() + 1);
-        for column in stay.iter().chain([&pivoted]) {
-            let mut key = BoundExpr::column(column, name.span);
-            // Dynamic values are compared by their text.
-            if key.ty == Type::Dynamic && !self.is_untyped(&key) {
-                key = self.coerce(key, Type::String)?;
-            }
-            keys.push((column.name.clone(), key));
-        }
-        let places = keys.len();
-        let mut rel = self.grouped(input, keys, vec![(id, aggregate)]);
-        rel.columns.push(BoundColumn { id, name: "__aggregate".to_owned(), ty });
-        let columns = Self::columns_of(&rel);
-        let Some(plugin) = plugins::find("pivot").next() else { return self.unsupported(name.span, "pivot") };
-        let call = PluginCall {
-            plugin,
-            args: vec![PluginArg::Column(places - 1), PluginArg::Column(places), PluginArg::Constant(empty, ty)],
-            appended: Vec::new(),
-            unknown: false,
-            looked_up: RowInfo::default(),
-        };
-        let left = stay.iter().map(|c| Column::new(c.name.clone(), c.ty)).collect();
-        let follows = ColumnsOfRows { left, ty: Some(ty).filter(|_| !self.untyped.contains(id)) };
-        let rows = self.rows_of(rel, None)?;
-        let known = declared.is_some();
-        let rel = match (rows, declared) {
-            (None, Some(declared)) => return Ok(self.rows(declared, Vec::new())),
-            (None, None) => None,
-            (Some(batches), declared) => {
-                let visible = columns.len();
-                let table = RowTable { columns, batches };
-                let result = PluginInput::new(&table, visible).and_then(|input| (plugin.run)(&input, &call.args));
-                Some(self.plugin_result(result, declared, "pivot", name.span)?)
-            }
-        };
-        match rel {
-            Some(rel) if known => Ok(rel),
-            rel => {
-                let rel = self.columns_of_rows(rel, &follows, &call, name.span);
-                for (column, stays) in rel.columns.iter().zip(&stay) {
-                    self.untyped.pass_on(stays.id, column.id);
-                }
-                let rel = Self::open_as(rel, &marks);
-                self.dynamic_again(rel, &stay, name.span)
-            }
-        }
-    }
-
-    /// Binds the arguments of `pivot`. Without an aggregate it counts; without columns that stay, all do that are not used.
-    fn pivot_args(&mut self, input: &Rel, name: &Name, args: &[Arg], scope: &Scope) -> Bind<Pivot> {
-        let row = RowInfo::of(input);
-        let Some(first) = args.first() else {
-            return self.error(code::ARITY, name.span, "pivot takes a column, and an aggregate");
-        };
-        let pivoted = self.scalar(&first.expr, &mut ExprContext::new(&row, scope))?;
-        let BoundKind::Column(pivot_id) = pivoted.kind else {
-            return self.error(code::TYPE, first.expr.span, "pivot takes a column");
-        };
-        if pivoted.ty == Type::Dynamic && !self.is_untyped(&pivoted) {
-            let wrong = Diagnostic::error(code::TYPE, pivoted.span, "a dynamic value cannot name columns");
-            return self.report(wrong.suggest("extend a tostring(…) of it first"));
-        }
-        let pivoted = BoundColumn { id: pivot_id, name: "__pivot".to_owned(), ty: pivoted.ty };
-        let mut ctx = ExprContext::new(&row, scope);
-        ctx.aggregates = Some(Vec::new());
-        match args.get(1) {
-            Some(aggregate) => {
-                self.scalar(&aggregate.expr, &mut ctx)?;
-            }
-            None => {
-                let Some(function) = Registry::get().aggregate("count") else { return self.unsupported(name.span, "pivot") };
-                let aggregate = BoundAggregate { function, args: Vec::new(), filter: None, ty: Type::Long };
-                self.add_aggregate(aggregate, &mut ctx, name.span);
-            }
-        }
-        let aggregates = ctx.aggregates.take().unwrap_or_default();
-        let [aggregate] = aggregates.as_slice() else {
-            return self.error(code::TYPE, name.span, "the second argument of pivot is one aggregate, such as sum(x)");
-        };
-        let mut stay: Vec<BoundColumn> = Vec::new();
-        let written = args.get(1);
-        if args.len() > 2 {
-            for arg in &args[2..] {
-                let e = self.scalar(&arg.expr, &mut ExprContext::new(&row, scope))?;
-                match row.columns.iter().find(|c| matches!(e.kind, BoundKind::Column(id) if id == c.id)) {
-                    Some(column) => stay.push(column.clone()),
-                    None => return self.error(code::TYPE, arg.expr.span, "a column is expected here"),
-                }
-            }
-        } else {
-            let (_, BoundAggregate { args, filter, .. }) = aggregate;
-            // A value of no rows is null, and no column, where its use wants another type: the text has its name.
-            let mut named = Names::default();
-            written.iter().for_each(|arg| named.expr(&arg.expr));
-            let used = |c: &BoundColumn| {
-                let is_column = |p: &BoundExpr| matches!(p.kind, BoundKind::Column(id) if id == c.id);
-                named.0.contains(&c.name.as_str()) || args.iter().chain(filter).any(|e| e.any(&is_column))
-            };
-            stay.extend(row.columns.iter().filter(|c| c.id != pivot_id && !used(c)).cloned());
-        }
-        Ok(Pivot { pivoted, aggregate: aggregate.clone(), stay })
-    }
-
-    /// Columns that stayed and were compared by their text are dynamic again.
-    fn dynamic_again(&mut self, rel: Rel, stay: &[BoundColumn], span: Span) -> Bind<Rel> {
-        let has_text = |(column, stays): (&BoundColumn, &BoundColumn)| stays.ty == Type::Dynamic && column.ty != stays.ty;
-        if !rel.columns.iter().zip(stay).any(has_text) {
-            return Ok(rel);
-        }
-        let mut columns = Vec::with_capacity(rel.columns.len());
-        for (i, column) in rel.columns.clone().into_iter().enumerate() {
-            let e = BoundExpr::column(&column, span);
-            if stay.get(i).is_some_and(|stays| has_text((&column, stays))) {
-                let e = self.convert(e, "todynamic", Type::Dynamic)?;
-                columns.push((BoundColumn { id: self.id(), name: column.name, ty: Type::Dynamic }, e));
-            } else {
-                columns.push((column, e));
-            }
-        }
-        Ok(Self::projected(rel, columns))
-    }
-
-    /// `reduce by expr with (threshold=…, characters=…)`
-    pub(super) fn reduce(&mut self, input: Rel, operator: &Operator, by: &NamedExpr, scope: &Scope) -> Bind<Rel> {
-        self.not_in_sub_query(operator, "reduce")?;
-        let row = RowInfo::of(&input);
-        let e = self.scalar(&by.expr, &mut ExprContext::new(&row, scope))?;
-        let e = self.as_wanted(e, Type::String);
-        if e.ty != Type::String {
-            let wrong = Diagnostic::error(code::TYPE, e.span, format!("reduce takes a string, not {}", e.ty));
-            return self.report(wrong.suggest("wrap it in tostring(…)"));
-        }
-        let option = |name: &str| operator.property(name).map(|p| property_text(&p.value));
-        let mut reduce =
-            Reduce { characters: option("characters"), source: option("kind").as_deref() == Some("source"), ..Reduce::default() };
-        if let Some(threshold) = operator.property("threshold") {
-            match property_text(&threshold.value).parse() {
-                Ok(value) => reduce.threshold = value,
-                Err(_) => return self.error(code::TYPE, threshold.value.span, "the threshold is a number from 0 to 1"),
-            }
-        }
-        let visible = input.columns.len();
-        let own = Self::columns_of(&input);
-        let marks = if reduce.source { input.hidden.clone() } else { Vec::new() };
-        let mut columns: Vec<(BoundColumn, BoundExpr)> =
-            input.columns.iter().map(|c| (c.clone(), BoundExpr::column(c, Span::default()))).collect();
-        columns.push((BoundColumn { id: self.id(), name: "__reduce".to_owned(), ty: e.ty }, e));
-        let all: Vec<Column> = columns.iter().map(|(c, _)| Column::new(c.name.clone(), c.ty)).collect();
-        let rel = Self::projected(input, columns);
-        let Some(batches) = self.rows_of(rel, None)? else {
-            let mut schema = reduce.schema(&own);
-            if reduce.source {
-                // Microsoft's language service counts all columns of the other form as well.
-                schema.extend([Column::new("Count", Type::Long), Column::new("Representative", Type::String)]);
-            }
-            return Ok(self.rows(schema, Vec::new()));
-        };
-        let table = RowTable { columns: all, batches };
-        let result = PluginInput::new(&table, visible).and_then(|input| reduce.run(&input, visible));
-        let rel = self.plugin_result(result, None, "reduce", operator.span)?;
-        Ok(Self::open_as(rel, &marks))
-    }
-}
-
-/// The names that an expression reads.
-#[derive(Default)]
-struct Names<'t>(Vec<&'t str>);
-
-impl<'t> Visitor<'t> for Names<'t> {
-    fn expr(&mut self, expr: &'t Expr) {
-        if let ExprKind::Name(name) = &expr.kind {
-            self.0.push(&name.text);
-        }
-        visit::walk_expr(self, expr);
     }
 }
 
