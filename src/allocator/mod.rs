@@ -52,6 +52,19 @@ pub(crate) fn give_nothing_back() {
     mi_option_set(PURGE_DELAY, -1);
 }
 
+/// Bytes of a memory limit below which a query gives back at once what it frees. It frees a hundred megabytes and more in a second, which
+/// would stay with it for as long, and pass a small limit by more than a quarter.
+const SMALL_LIMIT: usize = 1 << 30;
+
+/// Sets the allocator up for queries that may have `limit` bytes of memory.
+pub(crate) fn for_queries(limit: usize) {
+    if limit < SMALL_LIMIT {
+        give_back_early();
+    } else {
+        large_pages_for_much();
+    }
+}
+
 /// Bytes of the heap from its beginning on that stay in pages of 4 KB: most queries need no more, and clearing 2 MB for each of the
 /// pages that they touch would take them longer than it saves.
 #[cfg(target_os = "linux")]
@@ -59,17 +72,13 @@ const SMALL_PAGES: usize = 16 << 20;
 /// Bytes behind those that are asked for in large pages at most. Not all that follow, since what is freed of a large page stays with it.
 #[cfg(target_os = "linux")]
 const LARGE_PAGES: usize = 128 << 20;
-/// The part of a query's memory that may be large pages: a query that may have little is to take little beside it.
-#[cfg(target_os = "linux")]
-const PART_IN_LARGE_PAGES: usize = 16;
 /// Bytes of a large page.
 #[cfg(target_os = "linux")]
 const LARGE_PAGE: usize = 2 << 20;
 
 /// Asks for large pages, where the system has them, for what a query takes of the heap behind its first megabytes: 4 KB at a time, a
-/// quarter of the time of a query that takes 60 MB goes into pages that it touches for the first time. `limit` is what it may have.
-#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "there is no such advice"))]
-pub(crate) fn large_pages_for_much(limit: usize) {
+/// quarter of the time of a query that takes 60 MB goes into pages that it touches for the first time.
+fn large_pages_for_much() {
     #[cfg(target_os = "linux")]
     {
         use std::ffi::c_void;
@@ -86,10 +95,9 @@ pub(crate) fn large_pages_for_much(limit: usize) {
         // The allocator takes addresses for a gigabyte at once and begins at their beginning.
         let beginning = black_box(Box::new(0_u8));
         let from = (std::ptr::from_ref(&*beginning).addr() + SMALL_PAGES).next_multiple_of(LARGE_PAGE);
-        let bytes = LARGE_PAGES.min(limit / PART_IN_LARGE_PAGES);
         #[expect(unsafe_code, reason = "as above")]
         // SAFETY: this advice changes neither what memory holds nor what is mapped, whatever there is at these addresses. Where the
         // system does not take it, nothing is lost.
-        let _ = unsafe { madvise(std::ptr::without_provenance_mut(from), bytes, HUGEPAGE) };
+        let _ = unsafe { madvise(std::ptr::without_provenance_mut(from), LARGE_PAGES, HUGEPAGE) };
     }
 }

@@ -292,7 +292,7 @@ fn execute(cli: Cli) -> Result<()> {
         allocator::give_back_early();
     }
     if matches!(cli.command, Command::Query(_) | Command::Sql(_) | Command::Run(_)) {
-        allocator::large_pages_for_much(context.config.memory_limit);
+        allocator::for_queries(context.config.memory_limit);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
