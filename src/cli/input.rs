@@ -126,7 +126,10 @@ pub(super) fn tell_date_orders(text: &str, params: &BTreeMap<String, String>, co
 /// Month, day and year of a date such as `02/03/2026`, in which they might be exchanged.
 fn month_and_day(value: &str) -> Option<(u32, u32, u32)> {
     let value = value.trim();
-    let value = value.strip_prefix("datetime(").unwrap_or(value).trim_start();
+    let literal = value.strip_prefix("datetime(").map(|text| text.strip_suffix(')'));
+    let value = literal.unwrap_or(Some(value))?.trim();
+    // Of a value that is refused nothing is read.
+    kqlake_value::parse::datetime(value)?;
     let separator = value.chars().find(|character| !character.is_ascii_digit()).filter(|c| "/-.".contains(*c))?;
     let mut parts = value.splitn(3, separator);
     let (month, day, rest) = (parts.next()?, parts.next()?, parts.next()?);
@@ -200,6 +203,9 @@ mod tests {
             ("02.03.2026", Some((2, 3, 2026))),
             ("03/03/2026", None),
             ("13/03/2026", None),
+            ("02/03/2026 99:00", None),
+            ("datetime(02/03/2026", None),
+            ("datetime(02/03/2026 99:00)", None),
             ("2026-02-03", None),
             ("2026/02/03", None),
             ("7d", None),

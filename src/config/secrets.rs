@@ -44,7 +44,7 @@ impl SecretSource {
             SecretSource::File(_) | SecretSource::Credential(_) => read_file(&self.file(env)?)?,
         };
         let refused = |what: &str| Error::usage(format!("the secret in {self} {what}")).hint("write it again, as it was given");
-        let text = decoded(bytes).map_err(|_| refused("is not UTF-8"))?;
+        let text = decoded(bytes).map_err(|err| refused(&format!("is no text: {err}")).hint("write it again in UTF-8"))?;
         let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
         if text.is_empty() {
             return Err(refused("is empty"));

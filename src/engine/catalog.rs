@@ -328,7 +328,7 @@ impl<C: Catalog> SchemaFileCatalog<C> {
         let mut bytes = Vec::new();
         let read = pipe::read(path).and_then(|mut file| file.read_to_end(&mut bytes));
         read.map_err(|err| Error::usage(format!("cannot read {}: {err}", path.display())))?;
-        let text = decoded(bytes).map_err(|err| wrong(err.to_string()))?;
+        let text = decoded(bytes).map_err(|err| wrong(err.to_string()).hint("save it as UTF-8"))?;
         let document: serde_json::Map<String, Json> = serde_json::from_str(&text).map_err(|err| wrong(err.to_string()))?;
         let (mut order, mut tables) = (Vec::with_capacity(document.len()), HashMap::with_capacity(document.len()));
         for (name, columns) in document {

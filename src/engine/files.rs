@@ -29,7 +29,7 @@ use kqlake_kql::catalog::{Catalog, TableSchema};
 use kqlake_kql::scans::{ScanCatalog, ScanTable};
 use kqlake_lake::{Parquet, as_kql_takes_it};
 use kqlake_value::columns::{field_type, is_in_ticks};
-use kqlake_value::encoding::{Utf16, decoded};
+use kqlake_value::encoding::{NotText, Utf16, decoded};
 use kqlake_value::texts::is_text;
 use kqlake_value::{Column, Type};
 
@@ -246,6 +246,9 @@ fn end(path: &Path) -> std::result::Result<End, String> {
     })
 }
 
+/// Bytes at the beginning of a file by which its encoding and its delimiter are told.
+const MAX_HEAD: u64 = 1 << 16;
+
 /// Bytes of a file in UTF-16, at most: all of them are held while its text is written in UTF-8.
 const MAX_UTF_16: u64 = 256 << 20;
 
@@ -257,15 +260,16 @@ async fn in_utf8(path: PathBuf, session: &SessionContext) -> std::result::Result
         let failed = |err: std::io::Error| err.to_string();
         let mut file = std::fs::File::open(&path).map_err(failed)?;
         let (mut head, size) = (Vec::new(), file.metadata().map_err(failed)?.len());
-        file.by_ref().take(4).read_to_end(&mut head).map_err(failed)?;
-        if Utf16::of(&head).is_none() {
+        file.by_ref().take(MAX_HEAD).read_to_end(&mut head).map_err(failed)?;
+        let no_text = |err: NotText| format!("{err}; save it as UTF-8");
+        if Utf16::of(&head).map_err(no_text)?.is_none() {
             return Ok(path);
         }
         if size > MAX_UTF_16 {
             return Err(format!("it is in UTF-16 and has more than {} MB; save it as UTF-8", MAX_UTF_16 >> 20));
         }
         file.read_to_end(&mut head).map_err(failed)?;
-        let text = decoded(head).map_err(|err| err.to_string())?;
+        let text = decoded(head).map_err(no_text)?;
         let spilled = runtime.disk_manager.create_tmp_file("a file in UTF-8").map_err(|err| err.strip_backtrace())?;
         // What is spilled goes with its owner; the folder around it stays as long as the query.
         let copy = spilled.path().ok_or("there is no folder for temporary files")?.with_extension("utf-8");

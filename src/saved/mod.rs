@@ -193,11 +193,6 @@ fn read(path: &Path, name: String, language: Language) -> Result<SavedQuery> {
     }
     let text = decoded(bytes)
         .map_err(|err| Error::usage(format!("cannot read the saved query {file}: {err}")).hint("save it as UTF-8"))?;
-    if let Some(at) = text.find('\0') {
-        let line = text[..at].matches('\n').count() + 1;
-        let message = format!("cannot read the saved query {file}: line {line} has a zero byte, which is no text");
-        return Err(Error::usage(message).hint("save it as UTF-8, or rename or remove it"));
-    }
     Ok(header::read(name, file, language, &text)?)
 }
 

@@ -449,6 +449,9 @@ fn a_parameter_whose_date_may_be_read_in_two_ways_says_how_it_is_read() {
     for param in ["d=2026-02-03", "d=02/02/2026"] {
         assert_eq!(run(param).err, "", "{param}");
     }
+    // Of a value that is refused nothing is read.
+    let refused = run_in(dir.path(), &["query", "--param", "d=02/03/2026 99:00", text]).exits(3).says("is no datetime");
+    assert!(!refused.err.contains("the month first"), "{}", refused.err);
     let other = "declare query_parameters(d: datetime = datetime(2026-01-01), s: string = ''); print s";
     assert_eq!(run_in(dir.path(), &["query", "--param", "s=02/03/2026", other]).exits(0).err, "");
     std::fs::create_dir(dir.path().join("sql")).expect("a folder");

@@ -94,16 +94,29 @@ fn the_delimiter_is_the_one_that_header_and_rows_have() {
     for text in ["a;b\n1,5;x\n", "a\tb\n1,5\tx\n", "a;b\n\"1,5\";\"x\"\n"] {
         assert_eq!(rows("t.csv", text), [["a", "b"], ["1,5", "x"]], "{text}");
     }
-    assert_eq!(rows("t.tsv", "a,b\n1,x\n"), [["a", "b"], ["1", "x"]]);
+    // The ending of a file with tabs says so.
+    assert_eq!(rows("t.tsv", "last, first\nDoe, Jane\n"), [["last, first"], ["Doe, Jane"]]);
+    assert_eq!(rows("t.tsv", "a;b\tc,d\n1;2\t3,4\n"), [["a;b", "c,d"], ["1;2", "3,4"]]);
     assert_eq!(rows("t.csv", "a,b;c\n1,x\n"), [["a", "b;c"], ["1", "x"]]);
     assert_eq!(rows("t.csv", "a;b\n"), [["a", "b"]]);
     // A column whose name has a semicolon.
     assert_eq!(rows("t.csv", "a;b\nx\n"), [["a;b"], ["x"]]);
     assert_eq!(rows("t.csv", "\"a;b\"\nx;y\n"), [["a;b"], ["x;y"]]);
+    // All records count, not the first alone.
+    assert_eq!(rows("t.csv", "note;remark\nx;y\nplain\n"), [["note;remark"], ["x;y"], ["plain"]]);
+    assert_eq!(rows("t.csv", "a,b;c\n1;2\n3,5;4\n"), [["a,b", "c"], ["1", "2"], ["3,5", "4"]]);
+    assert_eq!(rows("t.csv", "\"price,EUR\";qty\n1,5;2\n"), [["price,EUR", "qty"], ["1,5", "2"]]);
+    // A record that the end of what is looked at cuts is none; the one before it is.
+    let long = "x".repeat(70_000);
+    assert_eq!(rows("t.csv", &format!("a;b\n{long};2\n")), [["a", "b"], [&long, "2"]]);
+    assert_eq!(rows("t.csv", &format!("a;b\nx\n{long};2\n"))[..2], [["a;b"], ["x"]]);
     write(dir.path(), "t.csv", b"a,b\n1,2\n3\n");
     run_in(dir.path(), &["query", "--table", "T=t.csv", "T"])
         .exits(2)
         .says("line 3 has 1 fields, and its header 2, with `,` between them");
+    // Both give two columns, and nobody knows which.
+    write(dir.path(), "t.csv", b"price,EUR;qty\n1,5;2\n");
+    run_in(dir.path(), &["query", "--table", "T=t.csv", "T"]).exits(2).says("its fields may be separated by `,` or `;`");
 }
 
 #[test]
@@ -117,5 +130,78 @@ fn watchlists_are_read_as_files_that_are_tables_are() {
         assert_eq!(run_in(dir.path(), &["query", query]).exits(0).out, "SearchKey,name\nk,caf\u{e9}\n");
     }
     write(dir.path(), "lists/w.csv", &windows_1252(text));
-    run_in(dir.path(), &["query", query]).exits(4).says("line 2 is not UTF-8").says("save it as UTF-8");
+    let refused = run_in(dir.path(), &["query", query]).exits(2).says("line 2 is not UTF-8").says("save it as UTF-8");
+    assert!(!refused.err.contains("again later"), "{}", refused.err);
+    for (text, said) in [("price,EUR;qty\n1,5;2\n", "separated by `,` or `;`"), ("\n", "names no columns")] {
+        write(dir.path(), "lists/w.csv", text.as_bytes());
+        let refused = run_in(dir.path(), &["query", "_GetWatchlist('w') | count"]).exits(2).says(said);
+        assert!(!refused.err.contains("again later"), "{}", refused.err);
+    }
+}
+
+/// A text in UTF-32, with its mark.
+fn utf_32(text: &str) -> Vec<u8> {
+    format!("\u{feff}{text}").chars().flat_map(|letter| u32::from(letter).to_le_bytes()).collect()
+}
+
+#[test]
+fn utf_32_and_zero_bytes_are_refused_wherever_texts_are_read() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let settings = b"watchlists = \"lists\"\nexternal_data = [\"lists\"]\n";
+    write(dir.path(), "kqlake.toml", settings);
+    let big = |text: &str| utf_32(text).chunks(4).flat_map(|unit| unit.iter().rev().copied().collect::<Vec<u8>>()).collect();
+    let utf_16_of_chinese = utf_16("\u{4e2d},b\n1,2\n")[2..].to_vec();
+    for (bytes, said) in [
+        (utf_32("a,b\n1,2\n"), "line 1 is in UTF-32"),
+        (big("a,b\n1,2\n"), "line 1 is in UTF-32"),
+        (utf_32("a,b\n1,2\n")[4..].to_vec(), "line 1 has a zero byte"),
+        (utf_16_of_chinese, "line 1 has a zero byte"),
+    ] {
+        for name in ["lists/w.csv", "t.csv", "t.tsv", "t.json", "q.kql"] {
+            write(dir.path(), name, &bytes);
+        }
+        let files = ["T=t.csv", "T=t.tsv", "T=t.json"].map(|file| (vec!["query", "--table", file, "T"], 2));
+        let others = [
+            (vec!["query", "@q.kql"], 3),
+            (vec!["query", "_GetWatchlist('w')"], 2),
+            (vec!["query", "externaldata(a: string)['w.csv']"], 3),
+        ];
+        for (args, status) in files.into_iter().chain(others) {
+            run_in(dir.path(), &args).exits(status).says(said).says("save it as UTF-8");
+        }
+        write(dir.path(), "kqlake.toml", &bytes);
+        run_in(dir.path(), &["tables"]).exits(2).says(said).says("save it as UTF-8");
+        write(dir.path(), "kqlake.toml", settings);
+    }
+}
+
+#[test]
+fn externaldata_reads_texts_as_files_that_are_tables_are_read() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    write(dir.path(), "kqlake.toml", b"external_data = [\"lists\"]\n");
+    let (separated, json) = ("x,1\ncaf\u{e9},2\n", "{\"a\":\"x\",\"n\":1}\n{\"a\":\"caf\u{e9}\",\"n\":2}\n");
+    for (format, text, expected) in [
+        ("csv", separated.to_owned(), "caf\u{e9}"),
+        ("tsv", separated.replace(',', "\t"), "caf\u{e9}"),
+        ("psv", separated.replace(',', "|"), "caf\u{e9}"),
+        ("scsv", separated.replace(',', ";"), "caf\u{e9}"),
+        ("txt", separated.to_owned(), "caf\u{e9},2"),
+        ("raw", separated.to_owned(), "x,1\ncaf\u{e9},2\n"),
+        ("json", json.to_owned(), "caf\u{e9}"),
+        ("multijson", json.to_owned(), "caf\u{e9}"),
+    ] {
+        let query =
+            format!("externaldata(a: string, n: long)['list'] with (format='{format}') | where a has 'caf\u{e9}' | project a");
+        let big = utf_16(&text).chunks(2).flat_map(|unit| [unit[1], unit[0]]).collect();
+        let marked = format!("\u{feff}{text}").into_bytes();
+        for bytes in [utf_16(&text), big, utf_16(&text)[2..].to_vec(), marked, text.clone().into_bytes()] {
+            write(dir.path(), "lists/list", &bytes);
+            assert_eq!(csv_rows(&run_in(dir.path(), &["query", &query]).exits(0).out)[1], [expected], "{format}");
+        }
+        write(dir.path(), "lists/list", &windows_1252(&text));
+        run_in(dir.path(), &["query", &query])
+            .exits(3)
+            .says("line 2 is not UTF-8: it looks like Windows-1252")
+            .says("save it as UTF-8");
+    }
 }

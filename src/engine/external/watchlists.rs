@@ -69,13 +69,19 @@ pub(super) fn read(settings: &Settings, name: &str) -> Result<Watchlist, Unavail
     let failed = |why: String| Unavailable::Failed(format!("cannot read the watchlist {}: {why}", path.display()));
     let updated = std::fs::metadata(path).and_then(|found| found.modified()).map_err(|err| failed(err.to_string()))?;
     let text = std::fs::read(path).map_err(|err| failed(err.to_string()))?;
-    let text = decoded(text).map_err(|err| failed(format!("{err}; save it as UTF-8")))?;
-    let delimiter = delimiter(text.as_bytes(), b',');
+    // What is in the file is so later as well.
+    let wrong = |why: String, advice: &str| {
+        let message = format!("cannot read the watchlist {}: {why}", path.display());
+        Unavailable::Misconfigured(ExternalRefusal { message, advice: advice.to_owned() })
+    };
+    let text = decoded(text).map_err(|err| wrong(err.to_string(), "save it as UTF-8"))?;
+    let delimiter =
+        delimiter(text.as_bytes(), false, b',').map_err(|why| wrong(why, "a watchlist is a CSV file with a header"))?;
     let mut reader = csv::ReaderBuilder::new().flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
     let headers = reader.headers().map_err(|err| failed(err.to_string()))?;
     let columns: Vec<String> = headers.iter().map(|column| column.trim().to_owned()).collect();
     if columns.iter().all(String::is_empty) {
-        return Err(failed("its first line names no columns".to_owned()));
+        return Err(wrong("its first line names no columns".to_owned(), "write the names of its columns in its first line"));
     }
     let mut rows = Vec::new();
     for record in reader.records() {

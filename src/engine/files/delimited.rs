@@ -15,6 +15,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{ColumnarValue, Expr, Volatility, cast, create_udf};
 use datafusion::prelude::SessionContext;
 
+use super::MAX_HEAD;
 use super::written::{self, Bools, Instants, Reals};
 use kqlake_value::Type;
 use kqlake_value::columns::field;
@@ -67,12 +68,13 @@ impl Kept {
 /// may end at a line break inside of quotes.
 ///
 /// # Errors
-/// The file cannot be read, or names a column twice: the library would number them.
+/// The file cannot be read, it may be read with several delimiters, or it names a column twice: the library would number them.
 pub(super) fn columns(path: &Path, usual: u8) -> Result<Delimited, String> {
     let file = || File::open(path).map_err(|err| err.to_string());
     let mut head = Vec::new();
+    let size = file()?.metadata().map_err(|err| err.to_string())?.len();
     file()?.take(MAX_HEAD).read_to_end(&mut head).map_err(|err| err.to_string())?;
-    let delimiter = delimiter(&head, usual);
+    let delimiter = delimiter(&head, size > head.len() as u64, usual)?;
     named_once(path, delimiter)?;
     let format = arrow::csv::reader::Format::default().with_header(true).with_delimiter(delimiter);
     let inferred = format.infer_schema(BufReader::new(file()?), None);
@@ -152,25 +154,43 @@ fn with(
     Ok(session.read_table(table)?.select(columns.collect::<Vec<_>>())?.into_view())
 }
 
-/// Bytes at the beginning of a file in which its delimiter is looked for.
-const MAX_HEAD: u64 = 1 << 16;
-
-/// What stands between the fields of a text: `usual`, but where that makes one column, and another one makes as many of the header as of
-/// the first record. Where a comma stands in numbers, spreadsheets write a semicolon between fields.
-pub(in crate::engine) fn delimiter(head: &[u8], usual: u8) -> u8 {
-    let fields = |delimiter: u8| {
-        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(false).from_reader(head);
-        let mut records = reader.byte_records().map_while(Result::ok).map(|record| record.len());
-        let header = records.next().unwrap_or_default();
-        let is_alike = records.next().is_none_or(|first| first == header);
-        (header, is_alike)
+/// What stands between the fields of a text, of which `head` is the beginning, or all of it.
+///
+/// A delimiter fits where the header and all records have as many fields, two or more, by it. A record that the end of a head cuts does
+/// not count. Where a text is said to have commas, semicolons and tabs are tried as well: where a comma stands in numbers, spreadsheets
+/// write a semicolon between fields. Where none fits it is `usual`: the text has one column by it, or is refused for its records.
+///
+/// # Errors
+/// Several fit, as in `price,EUR;qty` above `1,5;2`: each of them would give other columns.
+pub(in crate::engine) fn delimiter(head: &[u8], is_cut: bool, usual: u8) -> Result<u8, String> {
+    let fits = |delimiter: &u8| {
+        let mut reader = csv::ReaderBuilder::new().delimiter(*delimiter).flexible(true).has_headers(false).from_reader(head);
+        let (mut record, mut header) = (csv::ByteRecord::new(), None);
+        while reader.read_byte_record(&mut record).unwrap_or_default() {
+            if is_cut && reader.position().byte() >= head.len() as u64 {
+                break;
+            }
+            if record.len() < 2 || record.len() != *header.get_or_insert(record.len()) {
+                return false;
+            }
+        }
+        header.is_some()
     };
-    if fields(usual).0 > 1 {
-        return usual;
+    let candidates: &[u8] = if usual == b',' { b",;\t" } else { &[usual] };
+    let fitting: Vec<u8> = candidates.iter().copied().filter(fits).collect();
+    match fitting[..] {
+        [] => Ok(usual),
+        [one] => Ok(one),
+        [..] => Err(format!(
+            "its fields may be separated by {}: quote the fields that hold another one than the separator, or save it with tabs as .tsv",
+            fitting.into_iter().map(shown).collect::<Vec<_>>().join(" or ")
+        )),
     }
-    let others = [b',', b';', b'\t'].into_iter().filter(|other| *other != usual);
-    let fitting = others.map(|other| (fields(other), other)).filter(|((header, is_alike), _)| *header > 1 && *is_alike);
-    fitting.max_by_key(|((header, _), _)| *header).map_or(usual, |(_, other)| other)
+}
+
+/// A delimiter as messages show it.
+fn shown(delimiter: u8) -> String {
+    if delimiter == b'\t' { "a tab".to_owned() } else { format!("`{}`", char::from(delimiter)) }
 }
 
 /// Why a file cannot be read that the library refused: the first record with more or fewer fields than the header, or in no UTF-8.
@@ -186,7 +206,7 @@ fn refused(path: &Path, delimiter: u8) -> Option<String> {
         let (fields, of_header) = (record.len(), *header.get_or_insert(record.len()));
         if fields != of_header {
             let line = line(path, begin).ok()?;
-            let separator = if delimiter == b'\t' { "a tab".to_owned() } else { format!("`{}`", char::from(delimiter)) };
+            let separator = shown(delimiter);
             return Some(format!("line {line} has {fields} fields, and its header {of_header}, with {separator} between them"));
         }
     }

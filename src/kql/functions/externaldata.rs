@@ -14,6 +14,7 @@ use crate::computation::Compute;
 use crate::external::ExternalFile;
 use crate::functions::ingestion_mapping::{Origin, Source, instant, walk};
 use kqlake_value::columns::{self, ColumnBuilder};
+use kqlake_value::encoding::{NotText, Utf8Reader, Utf16, decoded};
 use kqlake_value::parse::{BYTE_ORDER_MARK, RealForm};
 use kqlake_value::{Type, Value, parse};
 
@@ -21,6 +22,10 @@ use kqlake_value::{Type, Value, parse};
 const BATCH_ROWS: usize = 8192;
 /// Bytes that a packed file may have when it is unpacked.
 const MAX_UNPACKED: u64 = 1 << 30;
+/// Bytes at the beginning of a file by which its encoding is told.
+const MAX_HEAD: u64 = 1 << 16;
+/// Bytes of a file in UTF-16, at most: all of them are held while its text is written in UTF-8.
+const MAX_UTF_16: u64 = 256 << 20;
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +100,6 @@ impl Compute for ExternalData {
 impl ExternalData {
     /// Reads a file, or what is packed in it; its first bytes tell which.
     fn unpack(&self, mut reader: Box<dyn Read + Send>, format: Format, rows: &mut Rows) -> Result<(), String> {
-        let failed = |err: io::Error| err.to_string();
         let head = beginning(&mut reader, 4).map_err(failed)?;
         let whole = Cursor::new(head.clone()).chain(reader);
         if head.starts_with(&[0x1f, 0x8b]) {
@@ -124,8 +128,23 @@ impl ExternalData {
         Ok(())
     }
 
+    /// Reads a file in UTF-8, or in UTF-16, which programs on Windows write.
     fn read(&self, mut reader: Box<dyn Read + '_>, format: Format, rows: &mut Rows) -> Result<(), String> {
-        let mark = beginning(&mut reader, BYTE_ORDER_MARK.len() as u64).map_err(|err| err.to_string())?;
+        let head = beginning(&mut reader, MAX_HEAD).map_err(failed)?;
+        let is_utf16 = Utf16::of(&head).map_err(not_text)?.is_some();
+        let whole = Cursor::new(head).chain(reader);
+        if !is_utf16 {
+            return self.read_utf8(Utf8Reader::new(whole), format, rows);
+        }
+        let bytes = beginning(&mut { whole }, MAX_UTF_16 + 1).map_err(failed)?;
+        if bytes.len() as u64 > MAX_UTF_16 {
+            return Err(format!("it is in UTF-16 and has more than {} MB; save it as UTF-8", MAX_UTF_16 >> 20));
+        }
+        self.read_utf8(Cursor::new(decoded(bytes).map_err(not_text)?), format, rows)
+    }
+
+    fn read_utf8(&self, mut reader: impl Read, format: Format, rows: &mut Rows) -> Result<(), String> {
+        let mark = beginning(&mut reader, BYTE_ORDER_MARK.len() as u64).map_err(failed)?;
         let mark = if mark == BYTE_ORDER_MARK { Vec::new() } else { mark };
         let mut reader = Cursor::new(mark).chain(reader);
         match format {
@@ -135,22 +154,21 @@ impl ExternalData {
                     .has_headers(self.skip_first)
                     .flexible(true)
                     .from_reader(reader);
-                let mut record = csv::ByteRecord::new();
-                while records.read_byte_record(&mut record).map_err(|err| err.to_string())? {
-                    rows.push(|i| record.get(i).map(String::from_utf8_lossy).map(std::borrow::Cow::into_owned))?;
+                let mut record = csv::StringRecord::new();
+                while records.read_record(&mut record).map_err(failed_record)? {
+                    rows.push(|i| record.get(i).map(str::to_owned))?;
                 }
             }
             Format::Lines => {
                 let mut skip = self.skip_first;
                 let mut lines = BufReader::new(reader);
-                let mut line = Vec::new();
+                let mut line = String::new();
                 loop {
                     line.clear();
-                    if lines.read_until(b'\n', &mut line).map_err(|err| err.to_string())? == 0 {
+                    if lines.read_line(&mut line).map_err(failed)? == 0 {
                         break;
                     }
-                    let text = String::from_utf8_lossy(&line);
-                    let text = text.trim_end_matches(['\r', '\n']);
+                    let text = line.trim_end_matches(['\r', '\n']);
                     // Empty lines are no records.
                     if text.is_empty() || std::mem::take(&mut skip) {
                         continue;
@@ -201,9 +219,26 @@ impl<R: Read> Read for Bounded<R> {
 }
 
 fn whole(reader: &mut impl Read) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    reader.read_to_end(&mut bytes).map_err(|err| err.to_string())?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let mut text = String::new();
+    reader.read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
+}
+
+/// Why a file is not read, and what to do where it is no text.
+fn failed(err: io::Error) -> String {
+    match err.get_ref().is_some_and(|inner| inner.is::<NotText>()) {
+        true => format!("{err}; save it as UTF-8"),
+        false => err.to_string(),
+    }
+}
+
+fn failed_record(err: csv::Error) -> String {
+    let shown = err.to_string();
+    if let csv::ErrorKind::Io(err) = err.into_kind() { failed(err) } else { shown }
+}
+
+fn not_text(err: NotText) -> String {
+    failed(io::Error::other(err))
 }
 
 /// Rows gathered into batches.
