@@ -54,6 +54,41 @@ fn what_means_one_thing_is_taken() {
         ),
         ("SELECT DATEDIFF(month, x.t, y.t), DATEDIFF(day, x.t, y.t) FROM t x, t y WHERE x.a = 1 AND y.a = 2", "1,32"),
         ("SELECT DATEDIFF(y.t, x.t) FROM t x, t y WHERE x.a = 1 AND y.a = 2", "32"),
+        (
+            "SELECT DATEDIFF(week, TIMESTAMP '2026-01-03 23:59:59', TIMESTAMP '2026-01-04 00:00:00'), DATEDIFF(week, TIMESTAMP '2026-01-04 00:00:00', TIMESTAMP '2026-01-03 23:59:59'), DATEDIFF(wk, TIMESTAMP '2026-01-04 00:00:00', TIMESTAMP '2026-01-10 23:00:00')",
+            "1,-1,0",
+        ),
+        (
+            "SELECT arrow_typeof(DATEDIFF(week, TIMESTAMP '2026-01-03 23:59:59', TIMESTAMP '2026-01-04 00:00:00')), arrow_typeof(DATEDIFF(day, TIMESTAMP '2026-01-03 23:59:59', TIMESTAMP '2026-01-04 00:00:00'))",
+            "Int64,Int64",
+        ),
+        (
+            "SELECT DATEDIFF(year, TIMESTAMP '2025-12-31 23:59:59.999', TIMESTAMP '2026-01-01 00:00:00'), DATEDIFF(quarter, TIMESTAMP '2025-12-31 23:59:59.999', TIMESTAMP '2026-01-01 00:00:00'), DATEDIFF(month, TIMESTAMP '2025-12-31 23:59:59.999', TIMESTAMP '2026-01-01 00:00:00'), DATEDIFF(day, TIMESTAMP '2025-12-31 23:59:59.999', TIMESTAMP '2026-01-01 00:00:00'), DATEDIFF(hour, TIMESTAMP '2025-12-31 23:59:59.999', TIMESTAMP '2026-01-01 00:00:00'), DATEDIFF(minute, TIMESTAMP '2025-12-31 23:59:59.999', TIMESTAMP '2026-01-01 00:00:00'), DATEDIFF(second, TIMESTAMP '2025-12-31 23:59:59.999', TIMESTAMP '2026-01-01 00:00:00'), DATEDIFF(millisecond, TIMESTAMP '2025-12-31 23:59:59.999', TIMESTAMP '2026-01-01 00:00:00')",
+            "1,1,1,1,1,1,1,1",
+        ),
+        (
+            "SELECT DATEDIFF(year, TIMESTAMP '2026-01-01 00:00:00', TIMESTAMP '2025-12-31 23:59:59.999'), DATEDIFF(quarter, TIMESTAMP '2026-01-01 00:00:00', TIMESTAMP '2025-12-31 23:59:59.999'), DATEDIFF(month, TIMESTAMP '2026-01-01 00:00:00', TIMESTAMP '2025-12-31 23:59:59.999'), DATEDIFF(day, TIMESTAMP '2026-01-01 00:00:00', TIMESTAMP '2025-12-31 23:59:59.999'), DATEDIFF(hour, TIMESTAMP '2026-01-01 00:00:00', TIMESTAMP '2025-12-31 23:59:59.999'), DATEDIFF(minute, TIMESTAMP '2026-01-01 00:00:00', TIMESTAMP '2025-12-31 23:59:59.999'), DATEDIFF(second, TIMESTAMP '2026-01-01 00:00:00', TIMESTAMP '2025-12-31 23:59:59.999'), DATEDIFF(millisecond, TIMESTAMP '2026-01-01 00:00:00', TIMESTAMP '2025-12-31 23:59:59.999')",
+            "-1,-1,-1,-1,-1,-1,-1,-1",
+        ),
+        (
+            "SELECT DATEDIFF(second, NULL, TIMESTAMP '2026-01-01 00:00:00') IS NULL, DATEDIFF(week, TIMESTAMP '2026-01-01 00:00:00', NULL) IS NULL, DATEDIFF(TIMESTAMP '2026-01-01 00:00:00', NULL) IS NULL",
+            "true,true,true",
+        ),
+        ("SELECT DATEADD(day, 1, NULL) IS NULL, DATEADD(day, NULL, TIMESTAMP '2026-01-01 00:00:00') IS NULL", "true,true"),
+        (
+            "SELECT DATEADD(day, 1.9, TIMESTAMP '2026-01-01 00:00:00'), DATEADD(day, -1.9, TIMESTAMP '2026-01-01 00:00:00')",
+            "2026-01-02T00:00:00.0000000Z,2025-12-31T00:00:00.0000000Z",
+        ),
+        ("SELECT LEN('ab  '), LEN('  ab'), LEN(''), LEN('   '), LEN(NULL) IS NULL", "2,4,0,0,true"),
+        (
+            "SELECT CHARINDEX('', 'abc'), CHARINDEX('x', 'abc'), CHARINDEX('', NULL) IS NULL, CHARINDEX(NULL, 'a') IS NULL",
+            "0,0,true,true",
+        ),
+        (
+            "SELECT REPLICATE('a', 0) = '', REPLICATE('a', -1) IS NULL, SPACE(-1) IS NULL, REPLICATE('a', NULL) IS NULL, REPLICATE(NULL, 2) IS NULL",
+            "true,true,true,true,true",
+        ),
+        ("SELECT DATE(NULL) IS NULL, LCASE(NULL) IS NULL, ISNULL(NULL, NULL) IS NULL, IIF(NULL, 1, 2)", "true,true,true,2"),
         ("SELECT DATE(t), DATETRUNC(month, t) FROM t WHERE a = 1", "2026-01-05T00:00:00.0000000Z,2026-01-01T00:00:00.0000000Z"),
         ("SELECT CONVERT(a, varchar(10)) FROM t WHERE a = 1", "1"),
         ("SELECT COUNT_BIG(*), COUNT_BIG(a) FROM t", "3,3"),
@@ -107,6 +142,7 @@ fn what_does_not_is_refused_with_what_to_write() {
         ("SELECT FORMAT(t, 'yyyy-MM') FROM t", "format", "to_char(x, '%Y-%m-%d')"),
         ("SELECT to_char(t, 'YYYY-MM') FROM t", "'YYYY-MM' has none", "%Y-%m-%d"),
         ("SELECT DATEADD(day, a, t) FROM t", "dateadd", "INTERVAL '1 day'"),
+        ("SELECT TIMESTAMPDIFF(month, t, t) FROM t", "timestampdiff", "DATEDIFF(day, earlier, later)"),
         ("SELECT a FROM dbo.t", "kqlake.public", "write `t` alone"),
         ("SELECT * FROM sys.tables", "tables", "SHOW TABLES"),
         ("SELECT * FROM sqlite_master", "sqlite_master", "information_schema.columns"),

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, Interval, LimitClause, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Top,
-    TopQuantity, UnaryOperator, Value, ValueWithSpan, VisitMut as _, VisitorMut,
+    FunctionArguments, Ident, Interval, LimitClause, ObjectName, Query, Select, SetExpr, Statement, TableFactor, TimezoneInfo,
+    Top, TopQuantity, UnaryOperator, Value, ValueWithSpan, VisitMut as _, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use crate::error::{Error, Result};
 
 /// Functions of other dialects that have another name here, with how many arguments they then have.
-const RENAMED: [(&str, usize, &str); 27] = [
+const RENAMED: [(&str, usize, &str); 25] = [
     ("getdate", 0, "now"),
     ("getutcdate", 0, "now"),
     ("sysdatetime", 0, "now"),
@@ -25,10 +25,8 @@ const RENAMED: [(&str, usize, &str); 27] = [
     ("newid", 0, "uuid"),
     ("gen_random_uuid", 0, "uuid"),
     ("isnull", 2, "coalesce"),
-    ("len", 1, "character_length"),
     ("lcase", 1, "lower"),
     ("ucase", 1, "upper"),
-    ("replicate", 2, "repeat"),
     ("count_big", 1, "count"),
     ("stdev", 1, "stddev_samp"),
     ("stdevp", 1, "stddev_pop"),
@@ -48,7 +46,7 @@ const RENAMED: [(&str, usize, &str); 27] = [
 /// What to write in the place of `CONVERT`.
 const INSTEAD_OF_CONVERT: &str = "CAST(x AS varchar), TRY_CAST(x AS int), and to_char(x, '%Y-%m-%d') for a time's text in a form";
 /// Functions of other dialects, with what to write.
-const INSTEAD: [(&str, &str); 35] = [
+const INSTEAD: [(&str, &str); 37] = [
     ("convert", INSTEAD_OF_CONVERT),
     ("try_convert", INSTEAD_OF_CONVERT),
     ("charindex", "strpos(text, part)"),
@@ -72,15 +70,17 @@ const INSTEAD: [(&str, &str); 35] = [
     ("isnull", "coalesce(a, b), or x IS NULL"),
     ("json_extract_path_text", "json_extract_string(bag, '$.a.b')"),
     ("last_day", "kql.endofmonth(x)"),
+    ("len", "character_length(text)"),
     ("listagg", "string_agg(text, ',')"),
     ("locate", "strpos(text, part)"),
     ("monthname", "to_char(x, '%B')"),
     ("patindex", "strpos(text, part), or regexp_instr(text, pattern)"),
+    ("replicate", "repeat(text, n)"),
     ("space", "repeat(' ', n)"),
     ("str_to_date", "to_timestamp(text, '%Y-%m-%d')"),
     ("strftime", "to_char(x, '%Y-%m-%d')"),
     ("string_split", "KQL: split(text, ',') and mv-expand"),
-    ("timestampdiff", "kql.datetime_diff('day', later, earlier)"),
+    ("timestampdiff", "DATEDIFF(day, earlier, later), which counts the bounds of units that lie between, not whole units"),
     ("unix_timestamp", "date_part('epoch', x)"),
     ("week", "date_part('week', x)"),
     ("weekday", "date_part('dow', x)"),
@@ -389,15 +389,22 @@ fn of_function(name: &str, e: &mut Expr) -> Result<()> {
     }
     let cloned = |e: &Expr| e.clone();
     let made = match (name, given.as_slice()) {
-        ("iif" | "if", [condition, yes, no]) => Some(Expr::Case {
-            case_token: AttachedToken::empty(),
-            end_token: AttachedToken::empty(),
-            operand: None,
-            conditions: vec![CaseWhen { condition: cloned(condition), result: cloned(yes) }],
-            else_result: Some(Box::new(cloned(no))),
-        }),
-        ("charindex" | "locate", [part, whole]) => Some(call(&["strpos"], [cloned(whole), cloned(part)])),
-        ("space", [count]) => Some(call(&["repeat"], [text(" "), cloned(count)])),
+        ("iif" | "if", [condition, yes, no]) => Some(case(cloned(condition), cloned(yes), Some(cloned(no)))),
+        // Where nothing is looked for, the dialects differ: T-SQL's place is 0, MySQL's is 1.
+        ("charindex", [part, whole]) => Some(case(
+            binary(
+                binary(cloned(part), BinaryOperator::Eq, text("")),
+                BinaryOperator::And,
+                Expr::IsNotNull(Box::new(cloned(whole))),
+            ),
+            number(0),
+            Some(call(&["strpos"], [cloned(whole), cloned(part)])),
+        )),
+        ("locate", [part, whole]) => Some(call(&["strpos"], [cloned(whole), cloned(part)])),
+        // Blanks at the end do not count.
+        ("len", [whole]) => Some(call(&["character_length"], [call(&["rtrim"], [cloned(whole), text(" ")])])),
+        ("replicate", [whole, count]) => Some(repeated(cloned(whole), count)),
+        ("space", [count]) => Some(repeated(text(" "), count)),
         ("date", [time]) => Some(Expr::Cast {
             kind: CastKind::Cast,
             expr: Box::new(cloned(time)),
@@ -405,19 +412,18 @@ fn of_function(name: &str, e: &mut Expr) -> Result<()> {
             array: false,
             format: None,
         }),
-        ("datediff" | "timestampdiff", [Expr::Identifier(part), from, to]) => {
-            unit(part).map(|unit| call(&["kql", "datetime_diff"], [text(unit), cloned(to), cloned(from)]))
-        }
-        ("datediff", [to, from]) => Some(call(&["kql", "datetime_diff"], [text("day"), cloned(to), cloned(from)])),
+        ("datediff", [Expr::Identifier(part), from, to]) => unit(part).map(|unit| bounds_between(unit, from, to)),
+        ("datediff", [to, from]) => Some(bounds_between("day", from, to)),
         ("dateadd", [Expr::Identifier(part), number, time]) => match (unit(part), whole(number)) {
+            (Some(_), _) if is_null(number) => Some(call(&["nullif"], [timestamp(time), timestamp(time)])),
             (Some(unit), Some(number)) => {
                 let (number, unit) = if unit == "quarter" { (number.saturating_mul(3), "month") } else { (number, unit) };
-                Some(sum(cloned(time), BinaryOperator::Plus, interval(&format!("{number} {unit}"))))
+                Some(binary(timestamp(time), BinaryOperator::Plus, interval(&format!("{number} {unit}"))))
             }
             _ => None,
         },
-        ("date_add", [time, by @ Expr::Interval(_)]) => Some(sum(cloned(time), BinaryOperator::Plus, cloned(by))),
-        ("date_sub", [time, by @ Expr::Interval(_)]) => Some(sum(cloned(time), BinaryOperator::Minus, cloned(by))),
+        ("date_add", [time, by @ Expr::Interval(_)]) => Some(binary(cloned(time), BinaryOperator::Plus, cloned(by))),
+        ("date_sub", [time, by @ Expr::Interval(_)]) => Some(binary(cloned(time), BinaryOperator::Minus, cloned(by))),
         _ => None,
     };
     if let Some(made) = made {
@@ -430,6 +436,57 @@ fn of_function(name: &str, e: &mut Expr) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// How many bounds of a unit lie between two times, as T-SQL's `DATEDIFF` counts them. A week begins on a Sunday.
+fn bounds_between(unit: &str, from: &Expr, to: &Expr) -> Expr {
+    let days = |unit: &str, to, from| call(&["kql", "datetime_diff"], [text(unit), to, from]);
+    if unit != "week" {
+        return days(unit, timestamp(to), timestamp(from));
+    }
+    let start = |e| call(&["kql", "startofweek"], [timestamp(e)]);
+    binary(days("day", start(to), start(from)), BinaryOperator::Divide, number(7))
+}
+
+/// A time; NULL is one of this type.
+fn timestamp(e: &Expr) -> Expr {
+    if !is_null(e) {
+        return e.clone();
+    }
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(e.clone()),
+        data_type: DataType::Timestamp(None, TimezoneInfo::None),
+        array: false,
+        format: None,
+    }
+}
+
+fn is_null(e: &Expr) -> bool {
+    match e {
+        Expr::Value(ValueWithSpan { value: Value::Null, .. }) => true,
+        Expr::Nested(e) => is_null(e),
+        _ => false,
+    }
+}
+
+/// A text some times over; NULL where the count is below zero, as in T-SQL.
+fn repeated(whole: Expr, count: &Expr) -> Expr {
+    case(binary(count.clone(), BinaryOperator::GtEq, number(0)), call(&["repeat"], [whole, count.clone()]), None)
+}
+
+fn case(condition: Expr, result: Expr, otherwise: Option<Expr>) -> Expr {
+    Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition, result }],
+        else_result: otherwise.map(Box::new),
+    }
+}
+
+fn number(number: i64) -> Expr {
+    Expr::Value(Value::Number(number.to_string(), false).into())
 }
 
 fn text(text: &str) -> Expr {
@@ -446,7 +503,7 @@ fn interval(value: &str) -> Expr {
     })
 }
 
-fn sum(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
     Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }))
 }
 
@@ -464,10 +521,14 @@ fn call(name: &[&str], args: impl IntoIterator<Item = Expr>) -> Expr {
     })
 }
 
-/// A whole number that is written out.
+/// A number that is written out, without its fraction, as T-SQL takes it.
 fn whole(e: &Expr) -> Option<i64> {
     match e {
-        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => digits.parse().ok(),
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => {
+            let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+            let is_plain = fraction.bytes().all(|byte| byte.is_ascii_digit());
+            if whole.is_empty() && is_plain { Some(0) } else { whole.parse().ok().filter(|_| is_plain) }
+        }
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => whole(expr).map(|number| -number),
         Expr::UnaryOp { op: UnaryOperator::Plus, expr } | Expr::Nested(expr) => whole(expr),
         _ => None,
