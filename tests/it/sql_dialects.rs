@@ -80,6 +80,8 @@ fn what_means_one_thing_is_taken() {
             "2026-01-02T00:00:00.0000000Z,2025-12-31T00:00:00.0000000Z",
         ),
         ("SELECT LEN('ab  '), LEN('  ab'), LEN(''), LEN('   '), LEN(NULL) IS NULL", "2,4,0,0,true"),
+        ("SELECT LEN(123), LEN(x) FROM (VALUES (-45)) t(x)", "3,3"),
+        ("SELECT YEAR(NULL) IS NULL, MONTH(NULL) IS NULL, DATE(NULL) IS NULL", "true,true,true"),
         (
             "SELECT CHARINDEX('', 'abc'), CHARINDEX('x', 'abc'), CHARINDEX('', NULL) IS NULL, CHARINDEX(NULL, 'a') IS NULL",
             "0,0,true,true",

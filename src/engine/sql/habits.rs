@@ -383,6 +383,9 @@ fn of_function(name: &str, e: &mut Expr) -> Result<()> {
         let part = part.map(|part| FunctionArg::Unnamed(FunctionArgExpr::Expr(text(part))));
         function.name = ObjectName::from(vec![Ident::new(*here)]);
         if let (Some(part), FunctionArguments::List(list)) = (part, &mut function.args) {
+            if let [FunctionArg::Unnamed(FunctionArgExpr::Expr(time))] = list.args.as_mut_slice() {
+                *time = timestamp(time);
+            }
             list.args.insert(0, part);
         }
         return Ok(());
@@ -401,17 +404,14 @@ fn of_function(name: &str, e: &mut Expr) -> Result<()> {
             Some(call(&["strpos"], [cloned(whole), cloned(part)])),
         )),
         ("locate", [part, whole]) => Some(call(&["strpos"], [cloned(whole), cloned(part)])),
-        // Blanks at the end do not count.
-        ("len", [whole]) => Some(call(&["character_length"], [call(&["rtrim"], [cloned(whole), text(" ")])])),
+        // Blanks at the end do not count, and a number has the length of its text.
+        ("len", [whole]) => {
+            let whole = cast(whole, DataType::Varchar(None));
+            Some(call(&["character_length"], [call(&["rtrim"], [whole, text(" ")])]))
+        }
         ("replicate", [whole, count]) => Some(repeated(cloned(whole), count)),
         ("space", [count]) => Some(repeated(text(" "), count)),
-        ("date", [time]) => Some(Expr::Cast {
-            kind: CastKind::Cast,
-            expr: Box::new(cloned(time)),
-            data_type: DataType::Date,
-            array: false,
-            format: None,
-        }),
+        ("date", [time]) => Some(cast(time, DataType::Date)),
         ("datediff", [Expr::Identifier(part), from, to]) => unit(part).map(|unit| bounds_between(unit, from, to)),
         ("datediff", [to, from]) => Some(bounds_between("day", from, to)),
         ("dateadd", [Expr::Identifier(part), number, time]) => match (unit(part), whole(number)) {
@@ -450,16 +450,11 @@ fn bounds_between(unit: &str, from: &Expr, to: &Expr) -> Expr {
 
 /// A time; NULL is one of this type.
 fn timestamp(e: &Expr) -> Expr {
-    if !is_null(e) {
-        return e.clone();
-    }
-    Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(e.clone()),
-        data_type: DataType::Timestamp(None, TimezoneInfo::None),
-        array: false,
-        format: None,
-    }
+    if is_null(e) { cast(e, DataType::Timestamp(None, TimezoneInfo::None)) } else { e.clone() }
+}
+
+fn cast(e: &Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(e.clone()), data_type, array: false, format: None }
 }
 
 fn is_null(e: &Expr) -> bool {
