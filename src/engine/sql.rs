@@ -6,6 +6,7 @@ mod distinct_from;
 mod habits;
 mod information;
 mod lowered;
+mod made;
 mod names;
 mod numbered;
 mod quantified;

@@ -154,16 +154,16 @@ fn of_utf16(bytes: &[u8], order: Utf16) -> Result<String, NotText> {
         Utf16::BigEndian => u16::from_be_bytes(*unit),
     });
     let mut text = String::with_capacity(bytes.len() / 2);
-    let broken = |text: &str| NotText { line: text.matches('\n').count() + 1, found: Found::BrokenUtf16 };
+    let ends = |text: &str, found| NotText { line: line_ends(text.as_bytes()) + 1, found };
     for (at, character) in char::decode_utf16(units).enumerate() {
         match character {
             Ok('\u{feff}') if at == 0 => {}
-            Ok('\0') => return Err(NotText { line: text.matches('\n').count() + 1, found: Found::Nul }),
+            Ok('\0') => return Err(ends(&text, Found::Nul)),
             Ok(character) => text.push(character),
-            Err(_) => return Err(broken(&text)),
+            Err(_) => return Err(ends(&text, Found::BrokenUtf16)),
         }
     }
-    if rest.is_empty() { Ok(text) } else { Err(broken(&text)) }
+    if rest.is_empty() { Ok(text) } else { Err(ends(&text, Found::BrokenUtf16)) }
 }
 
 #[cfg(test)]

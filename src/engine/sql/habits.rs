@@ -3,15 +3,15 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, Interval, LimitClause, ObjectName, Query, Select, SetExpr, Statement, TableFactor, TimezoneInfo,
-    Top, TopQuantity, UnaryOperator, Value, ValueWithSpan, VisitMut as _, VisitorMut,
+    BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    LimitClause, ObjectName, Query, Select, SetExpr, Statement, TableFactor, TimezoneInfo, Top, TopQuantity, UnaryOperator,
+    Value, ValueWithSpan, VisitMut as _, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::made::{self, binary, case, cast, interval, number, text};
 use crate::error::{Error, Result};
 
 /// Functions of other dialects that have another name here, with how many arguments they then have.
@@ -246,14 +246,14 @@ fn of_query(query: &mut Query) -> Result<()> {
     let top = if let SetExpr::Select(select) = query.body.as_mut() { select.top.take() } else { None };
     if let Some(Top { with_ties, percent, quantity }) = top {
         let rows = match quantity {
-            Some(TopQuantity::Constant(rows)) => Expr::Value(Value::Number(rows.to_string(), false).into()),
+            Some(TopQuantity::Constant(rows)) => number(rows),
             Some(TopQuantity::Expr(e)) => e,
             None => return Err(refused("TOP needs a number of rows", "SELECT … LIMIT 10")),
         };
         limit(query, "TOP", rows, with_ties, percent)?;
     }
     if let Some(Fetch { with_ties, percent, quantity }) = query.fetch.take() {
-        let rows = quantity.unwrap_or_else(|| Expr::Value(Value::Number("1".to_owned(), false).into()));
+        let rows = quantity.unwrap_or_else(|| number(1));
         limit(query, "FETCH", rows, with_ties, percent)?;
     }
     Ok(())
@@ -323,13 +323,8 @@ fn of_expression(e: &mut Expr, known: &dyn Fn(&str) -> bool) -> Result<()> {
         Expr::Convert { is_try, expr, data_type: Some(data_type), charset: None, styles, .. }
             if styles.is_empty() && !matches!(data_type, DataType::Custom(..)) =>
         {
-            *e = Expr::Cast {
-                kind: if *is_try { CastKind::TryCast } else { CastKind::Cast },
-                expr: expr.clone(),
-                data_type: data_type.clone(),
-                array: false,
-                format: None,
-            };
+            let kind = if *is_try { CastKind::TryCast } else { CastKind::Cast };
+            *e = cast(kind, expr, data_type.clone());
             Ok(())
         }
         Expr::Convert { .. } => Err(refused("CONVERT of this form is not supported", INSTEAD_OF_CONVERT)),
@@ -406,12 +401,12 @@ fn of_function(name: &str, e: &mut Expr) -> Result<()> {
         ("locate", [part, whole]) => Some(call(&["strpos"], [cloned(whole), cloned(part)])),
         // Blanks at the end do not count, and a number has the length of its text.
         ("len", [whole]) => {
-            let whole = cast(whole, DataType::Varchar(None));
+            let whole = cast(CastKind::Cast, whole, DataType::Varchar(None));
             Some(call(&["character_length"], [call(&["rtrim"], [whole, text(" ")])]))
         }
         ("replicate", [whole, count]) => Some(repeated(cloned(whole), count)),
         ("space", [count]) => Some(repeated(text(" "), count)),
-        ("date", [time]) => Some(cast(time, DataType::Date)),
+        ("date", [time]) => Some(cast(CastKind::Cast, time, DataType::Date)),
         ("datediff", [Expr::Identifier(part), from, to]) => unit(part).map(|unit| bounds_between(unit, from, to)),
         ("datediff", [to, from]) => Some(bounds_between("day", from, to)),
         ("dateadd", [Expr::Identifier(part), number, time]) => match (unit(part), whole(number)) {
@@ -450,11 +445,12 @@ fn bounds_between(unit: &str, from: &Expr, to: &Expr) -> Expr {
 
 /// A time; NULL is one of this type.
 fn timestamp(e: &Expr) -> Expr {
-    if is_null(e) { cast(e, DataType::Timestamp(None, TimezoneInfo::None)) } else { e.clone() }
+    if is_null(e) { cast(CastKind::Cast, e, DataType::Timestamp(None, TimezoneInfo::None)) } else { e.clone() }
 }
 
-fn cast(e: &Expr, data_type: DataType) -> Expr {
-    Expr::Cast { kind: CastKind::Cast, expr: Box::new(e.clone()), data_type, array: false, format: None }
+/// A call of a function by its plain name.
+fn call(name: &[&str], args: impl IntoIterator<Item = Expr>) -> Expr {
+    made::call(name.iter().copied().map(Ident::new), args)
 }
 
 fn is_null(e: &Expr) -> bool {
@@ -468,52 +464,6 @@ fn is_null(e: &Expr) -> bool {
 /// A text some times over; NULL where the count is below zero, as in T-SQL.
 fn repeated(whole: Expr, count: &Expr) -> Expr {
     case(binary(count.clone(), BinaryOperator::GtEq, number(0)), call(&["repeat"], [whole, count.clone()]), None)
-}
-
-fn case(condition: Expr, result: Expr, otherwise: Option<Expr>) -> Expr {
-    Expr::Case {
-        case_token: AttachedToken::empty(),
-        end_token: AttachedToken::empty(),
-        operand: None,
-        conditions: vec![CaseWhen { condition, result }],
-        else_result: otherwise.map(Box::new),
-    }
-}
-
-fn number(number: i64) -> Expr {
-    Expr::Value(Value::Number(number.to_string(), false).into())
-}
-
-fn text(text: &str) -> Expr {
-    Expr::Value(Value::SingleQuotedString(text.to_owned()).into())
-}
-
-fn interval(value: &str) -> Expr {
-    Expr::Interval(Interval {
-        value: Box::new(text(value)),
-        leading_field: None,
-        leading_precision: None,
-        last_field: None,
-        fractional_seconds_precision: None,
-    })
-}
-
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::Nested(Box::new(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }))
-}
-
-fn call(name: &[&str], args: impl IntoIterator<Item = Expr>) -> Expr {
-    let args = args.into_iter().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e))).collect();
-    Expr::Function(Function {
-        name: ObjectName::from(name.iter().copied().map(Ident::new).collect::<Vec<_>>()),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
 }
 
 /// A number that is written out, without its fraction, as T-SQL takes it.

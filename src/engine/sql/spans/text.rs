@@ -1,10 +1,8 @@
 //! Forms of SQL's text that are no functions to its parser, and become calls of those in [`super::shells`].
 
-use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
-    Ident, ObjectName, Value,
-};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, CaseWhen, DataType, Expr, Ident};
 
+use super::super::made;
 use super::shells::{CASES, PLAIN, TEXT};
 
 /// Turns one node, whose parts have been turned before.
@@ -31,7 +29,7 @@ pub(in crate::engine::sql) fn turn(e: &mut Expr) {
             **expr = call(if is_text { TEXT } else { PLAIN }, [inner]);
         }
         Expr::Extract { field, expr, .. } => {
-            let part = Expr::Value(Value::SingleQuotedString(field.to_string()).into());
+            let part = made::text(&field.to_string());
             let from = std::mem::replace(expr.as_mut(), nothing());
             *e = call("date_part", [part, from]);
         }
@@ -53,8 +51,8 @@ fn has_interval(left: &Expr, right: &Expr) -> bool {
 }
 
 fn equal(left: &mut Expr, right: &mut Expr) -> Box<Expr> {
-    let take = |e: &mut Expr| Box::new(std::mem::replace(e, nothing()));
-    Box::new(Expr::Nested(Box::new(Expr::BinaryOp { left: take(left), op: BinaryOperator::Eq, right: take(right) })))
+    let take = |e: &mut Expr| std::mem::replace(e, nothing());
+    Box::new(made::binary(take(left), BinaryOperator::Eq, take(right)))
 }
 
 fn nothing() -> Expr {
@@ -62,15 +60,5 @@ fn nothing() -> Expr {
 }
 
 fn call(name: &str, args: impl IntoIterator<Item = Expr>) -> Expr {
-    let args = args.into_iter().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e))).collect();
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::with_quote('"', name)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
+    made::call([Ident::with_quote('"', name)], args)
 }
