@@ -18,13 +18,14 @@ use super::file::{self, CHUNK_ROWS};
 use super::layout::{Layout, PromotedTag, Source, TAG_LAYOUT, TAG_PROMOTED};
 use super::nulls::{Nulls, some};
 use super::order::RowOrder;
+use super::rows::bytes_of_rows;
 use super::writer::{Effort, FileWriter};
 use crate::day::day_of;
 use crate::error::LakeError;
 use crate::log::entry::NewFile;
 use crate::partition::Partition;
 
-/// Bytes that the batches of all runs take while they are merged, about.
+/// Bytes that the batches of all runs take while they are merged, about; and so many of rows at most wait to be written together.
 const BATCH_BYTES: u64 = 32 << 20;
 
 /// Which rows of a batch of a run, given by its number, are wanted.
@@ -66,6 +67,8 @@ struct Merge<'m> {
     nulls: Nulls,
     /// The batches that the picked rows are of, with the columns that some run has.
     pool: Vec<RecordBatch>,
+    /// Bytes of the batches that came into the pool since rows were written.
+    pooled: u64,
     picks: Vec<(usize, usize)>,
     file: Option<FileWriter>,
     partition: Option<Partition>,
@@ -99,6 +102,7 @@ impl<'m> Merge<'m> {
             columns,
             nulls: Nulls::default(),
             pool: Vec::new(),
+            pooled: 0,
             picks: Vec::new(),
             file: None,
             partition: None,
@@ -116,6 +120,7 @@ impl<'m> Merge<'m> {
         if let Some(batch) = cursor.next(self.layout, &mut self.nulls, &mut |batch| wanted(at, batch))? {
             let table = self.layout.def.name;
             cursor.pooled = self.pool.len();
+            self.pooled += bytes_of_rows(&batch) as u64;
             self.pool.push(some(&batch, &self.columns).map_err(|source| LakeError::Arrow { table, source })?);
         }
         Ok(())
@@ -136,7 +141,7 @@ impl<'m> Merge<'m> {
                 self.advance(at, wanted)?;
             }
             heap.extend(self.cursors[at].place(at));
-            if self.picks.len() == CHUNK_ROWS {
+            if self.picks.len() == CHUNK_ROWS || self.pooled >= BATCH_BYTES {
                 self.write(placed)?;
             }
         }
@@ -159,6 +164,7 @@ impl<'m> Merge<'m> {
         };
         file.write_promoted(&rows, &complete)?;
         self.picks.clear();
+        self.pooled = 0;
         let mut kept = Vec::new();
         for cursor in self.cursors.iter_mut().filter(|cursor| cursor.row < cursor.partitions.len()) {
             kept.push(self.pool[cursor.pooled].clone());
@@ -264,5 +270,49 @@ impl Cursor {
         let partition = self.partitions.get(self.row)?;
         let key = self.keys.as_ref()?.row(self.row);
         Some(Reverse((*partition, key.as_ref().into(), run)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::promote::Promoter;
+    use crate::data::rows::{FileRows, Prepared};
+    use crate::partition::Partitioning;
+    use crate::tables::find;
+    use crate::write::rows::RowBuilder;
+
+    #[test]
+    fn however_large_rows_are_few_bytes_of_them_wait_to_be_written() {
+        let def = find("traces").expect("traces");
+        let at = |name: &str| def.index_of(name).expect("a column");
+        let layout = Arc::new(Layout::new(def, &def.arrow_schema(), Partitioning::Month).expect("layout"));
+        let (dir, staging) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let large = "m".repeat(1 << 20);
+        let run = |first: i64| {
+            let mut rows = RowBuilder::new(def);
+            for number in first..first + 40 {
+                rows.set_datetime_us(at(def.time), number);
+                rows.set_str(at("itemId"), &number.to_string());
+                rows.set_str(at("message"), &large);
+                rows.end_row();
+            }
+            let core = layout.core_of_landed(&rows.finish().expect("rows")).expect("rows");
+            let prepared = [Prepared::of_core(&layout, &mut Promoter::new(def), core).expect("prepared")];
+            let picks: Vec<_> = (0..40).map(|row| (0, row)).collect();
+            let rows = FileRows::new(&layout, &prepared).expect("rows");
+            rows.write_run(dir.path(), staging.path(), &rows.sorted(&picks).expect("sorted")).expect("written")
+        };
+        let runs = [run(0), run(20), run(100)];
+        let files: Vec<&NewFile> = runs.iter().collect();
+        let mut bytes = Vec::new();
+        let all = &mut |_: usize, rows: &RecordBatch| Ok(BooleanArray::from(vec![true; rows.num_rows()]));
+        let note = &mut |_: usize, rows: &RecordBatch| {
+            bytes.push(bytes_of_rows(rows) as u64);
+            Ok(())
+        };
+        let merged = merge(&layout, dir.path(), &files, 1 << 20, all, note).expect("merged");
+        assert_eq!(merged.iter().map(|(_, rows)| *rows).collect::<Vec<_>>(), [120]);
+        assert!(bytes.iter().all(|bytes| *bytes <= 2 * BATCH_BYTES), "{bytes:?}");
     }
 }
