@@ -105,6 +105,17 @@ impl Quarantine {
         self.folder.as_ref().map(|folder| (folder.join(name(*count)), (1..=*count).map(name).collect()))
     }
 
+    /// Begins a file in the run's folder, which is made where it is not there: in turn, since another unit of the run that finds it
+    /// empty removes it.
+    fn draft(&self, path: &Path) -> io::Result<Draft> {
+        if let Some(runs) = path.parent().and_then(Path::parent) {
+            durable::create_folders(runs)?;
+        }
+        let _turn = self.turn();
+        path.parent().map_or(Ok(()), durable::create_folders)?;
+        Draft::create(path)
+    }
+
     /// Waits until no other run makes a file final; the turn is over when what is given back is dropped. A file system without
     /// locks gives none.
     fn turn(&self) -> Option<File> {
@@ -238,8 +249,7 @@ impl UnitQuarantine {
                     "refusedAt": self.quarantine.at,
                     "kqlakeVersion": env!("CARGO_PKG_VERSION"),
                 });
-                let made = path.parent().map_or(Ok(()), durable::create_folders).and_then(|()| {
-                    let draft = Draft::create(&path)?;
+                let made = self.quarantine.draft(&path).and_then(|draft| {
                     let file = BufWriter::new(draft.file().try_clone()?);
                     let mut writer = BufWriter::with_capacity(TEXT_BUFFER, GzEncoder::new(file, Compression::fast()));
                     writeln!(writer, "{head}").map(|()| (draft, writer))
@@ -400,6 +410,30 @@ mod tests {
             assert_eq!(count(), before + 1);
             fs::remove_dir_all(lake.path().join("_quarantine/three")).unwrap();
         }
+    }
+
+    #[test]
+    fn a_unit_whose_records_came_beside_takes_no_folder_from_another_one() {
+        let lake = tempfile::tempdir().unwrap();
+        let run = |id: &str| Quarantine::new(Some(lake.path()), id, 0, FileLimits::default(), Earlier::default());
+        let refuse = |run: &Quarantine, unit: String| {
+            let mut unit = run.unit(&unit);
+            unit.refuse(Place::default(), "r", b"x");
+            unit.finish().unwrap().path
+        };
+        let (first, second) = (run("first"), run("second"));
+        (0..100).for_each(|number| assert!(refuse(&first, format!("d/{number}")).is_some()));
+        std::thread::scope(|scope| {
+            for part in 0..4 {
+                let (second, refuse) = (&second, &refuse);
+                scope.spawn(move || {
+                    for number in (part * 25)..(part * 25 + 25) {
+                        assert_eq!(refuse(second, format!("d/{number}")), None);
+                        assert!(refuse(second, format!("e/{number}")).is_some_and(|path| fs::remove_file(path).is_ok()));
+                    }
+                });
+            }
+        });
     }
 
     #[test]

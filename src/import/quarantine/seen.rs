@@ -107,7 +107,7 @@ fn refused_again<'f>(lake: &Lake, files: &[&'f QuarantineFile], import_id: &str)
     let new = store::list(lake.root())?.into_iter();
     for file in new.filter(|file| file.import_id == import_id && units.contains(file.unit.as_str())) {
         let (texts, counted) = again.entry(file.unit.clone()).or_default();
-        for trace in store::traces(&file)? {
+        for trace in store::if_there(store::traces(&file))?.into_iter().flatten() {
             let trace = trace?;
             texts.extend(trace.digest);
             *counted += trace.omitted;
@@ -116,8 +116,10 @@ fn refused_again<'f>(lake: &Lake, files: &[&'f QuarantineFile], import_id: &str)
     let mut seen = Vec::new();
     for file in files {
         let Some((texts, counted)) = again.get(&file.unit) else { continue };
+        // What another run has removed meanwhile is gone.
+        let Some(traces) = store::if_there(store::traces(file))? else { continue };
         let mut all = true;
-        for trace in store::traces(file)? {
+        for trace in traces {
             let trace = trace?;
             // What was only counted has no text to lose. What says nothing of its text is known by the unit's content alone.
             all &= match trace.digest {

@@ -100,7 +100,7 @@ pub(crate) fn folder(lake: &Path) -> PathBuf {
     lake.join(QUARANTINE)
 }
 
-/// Everything that is in a lake's quarantine, the oldest first.
+/// Everything that is in a lake's quarantine, the oldest first. What another run removes meanwhile is not in it.
 ///
 /// # Errors
 /// The folder cannot be listed.
@@ -108,14 +108,14 @@ pub fn list(lake: &Path) -> io::Result<Vec<QuarantineFile>> {
     let mut found = Vec::new();
     for run in durable::entries(&folder(lake))? {
         let run = run?;
-        if !run.file_type()?.is_dir() {
+        if !if_there(run.file_type())?.is_some_and(|kind| kind.is_dir()) {
             continue;
         }
         for file in durable::entries(&run.path())? {
-            let file = file?;
+            let Some(file) = if_there(file)? else { continue };
             let name = file.file_name().to_string_lossy().into_owned();
             let base = name.strip_suffix(ENDING).or_else(|| name.strip_suffix(OLD_ENDING));
-            let meta = file.metadata()?;
+            let Some(meta) = if_there(file.metadata())? else { continue };
             if let Some(base) = base.filter(|_| !name.starts_with('.') && meta.is_file()) {
                 let import_id = run.file_name().to_string_lossy().into_owned();
                 found.push(quarantine_file(file.path(), base, import_id, &meta));
@@ -124,6 +124,15 @@ pub fn list(lake: &Path) -> io::Result<Vec<QuarantineFile>> {
     }
     found.sort_by(|a, b| (a.at, &a.path).cmp(&(b.at, &b.path)));
     Ok(found)
+}
+
+/// What was found, unless another run has removed it.
+pub(super) fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The files of a unit in the folders of all runs, of those that have one of some names.
@@ -289,6 +298,29 @@ mod tests {
         assert_eq!((all.len(), all[0].line, all[0].text.as_str(), all[0].is_whole), (1, Some(3), "{\"a\"", false));
         drop_files(&files).unwrap();
         assert!(run.join("notes.txt").exists() && list(lake.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_another_run_removes_meanwhile_is_not_listed() {
+        let lake = tempfile::tempdir().unwrap();
+        let kept = folder(lake.path()).join("kept");
+        fs::create_dir_all(&kept).unwrap();
+        fs::write(kept.join("x.ndjson"), "{}\n").unwrap();
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                for number in 0..2_000 {
+                    let run = folder(lake.path()).join(format!("run {}", number % 7));
+                    fs::create_dir(&run).unwrap();
+                    let files = ["a.ndjson", "b.ndjson"].map(|name| run.join(name));
+                    files.iter().for_each(|file| fs::write(file, "{}\n").unwrap());
+                    files.iter().for_each(|file| fs::remove_file(file).unwrap());
+                    fs::remove_dir(&run).unwrap();
+                }
+            });
+            while !other.is_finished() {
+                assert!(list(lake.path()).unwrap().iter().any(|file| file.import_id == "kept"));
+            }
+        });
     }
 
     #[test]
