@@ -28,6 +28,9 @@ const ROW_GROUP_BYTES: usize = 64 << 20;
 const PAGE_ROWS: usize = 8 * 1024;
 /// Bytes of a page.
 const PAGE_BYTES: usize = 1 << 20;
+/// Bytes of a page of bags in a compacted file: the more of them lie together, the more repeats itself, and the more whoever wants one
+/// of them reads.
+const BAG_PAGE_BYTES: usize = 3 << 19;
 /// The same of runs, of which many are read side by side, a page of each column.
 const RUN_PAGE_ROWS: usize = 1024;
 const RUN_PAGE_BYTES: usize = 32 << 10;
@@ -103,7 +106,9 @@ pub(super) fn properties(
                 .set_column_encoding(path(), Encoding::PLAIN)
                 .set_column_statistics_enabled(path(), EnabledStatistics::None);
             if is_compacted {
-                properties = properties.set_column_compression(path(), zstd(BAGS)?);
+                properties = properties
+                    .set_column_compression(path(), zstd(BAGS)?)
+                    .set_column_data_page_size_limit(path(), BAG_PAGE_BYTES);
             }
             continue;
         }
@@ -119,6 +124,10 @@ pub(super) fn properties(
                 }
                 if is_compacted && is_distinct && shown.is_short {
                     properties = properties.set_column_compression(path(), zstd(FAST)?);
+                }
+                if shown.has_giants {
+                    // The writer keeps copies of the least and the greatest text of a page and of all of them.
+                    properties = properties.set_column_statistics_enabled(path(), EnabledStatistics::None);
                 }
             }
             DataType::Int64 if def.content == Some(field.name().as_str()) => {
@@ -154,6 +163,8 @@ struct Seen {
     is_distinct: bool,
     /// Texts are no longer than ids.
     is_short: bool,
+    /// A text alone fills a page.
+    has_giants: bool,
 }
 
 fn seen(values: &dyn Array) -> Seen {
@@ -167,13 +178,15 @@ fn seen(values: &dyn Array) -> Seen {
     let numbers = values.as_primitive_opt::<Int64Type>().map(|numbers| are_distinct(numbers.iter().flatten().map(hash)));
     let times = values.as_primitive_opt::<TimestampMicrosecondType>();
     let times = times.map(|times| are_distinct(times.iter().flatten().map(hash)));
-    Seen { is_distinct: numbers.or(times).unwrap_or(false), is_short: true }
+    Seen { is_distinct: numbers.or(times).unwrap_or(false), is_short: true, has_giants: false }
 }
 
 fn seen_texts<'a, I: Iterator<Item = &'a str>>(texts: impl Fn() -> I) -> Seen {
-    let (count, bytes) = texts().fold((0_usize, 0_usize), |(count, bytes), text| (count + 1, bytes + text.len()));
+    let (count, bytes, longest) = texts().fold((0_usize, 0_usize, 0_usize), |(count, bytes, longest), text| {
+        (count + 1, bytes + text.len(), longest.max(text.len()))
+    });
     let is_distinct = are_distinct(texts().map(|text| xxh64(text.as_bytes(), 0)));
-    Seen { is_distinct, is_short: bytes <= ID_BYTES * count.max(1) }
+    Seen { is_distinct, is_short: bytes <= ID_BYTES * count.max(1), has_giants: longest >= PAGE_BYTES }
 }
 
 /// True when nineteen of twenty values, by their hashes, are new ones: a dictionary would hold nearly all of them, and say each
@@ -256,5 +269,23 @@ mod tests {
         assert_eq!(levels(&small(Some(201))), [zstd(FAST); 3]);
         let room = |expected| small(expected).bloom_filter_properties(&path("itemId")).map(|filter| filter.ndv());
         assert_eq!((room(Some(200)), room(Some(1 << 20))), (Some(200), Some(ROW_GROUP_ROWS as u64)));
+    }
+
+    #[test]
+    fn texts_that_fill_pages_have_no_bounds() {
+        let def = crate::tables::find("traces").expect("traces");
+        let of = |longest: usize| {
+            let mut rows = crate::write::rows::RowBuilder::new(def);
+            for text in ["a".repeat(longest), "b".to_owned()] {
+                rows.set_datetime_us(def.index_of(def.time).expect("a column"), 0);
+                rows.set_str(def.index_of("itemId").expect("a column"), &text[..1]);
+                rows.set_str(def.index_of("message").expect("a column"), &text);
+                rows.end_row();
+            }
+            let made = properties(def, &rows.finish().expect("batch"), Some(2), Effort::Landing).expect("properties");
+            ["message", "itemId"].map(|name| made.statistics_enabled(&ColumnPath::new(vec![name.to_owned()])))
+        };
+        assert_eq!(of(PAGE_BYTES), [EnabledStatistics::None, EnabledStatistics::Page]);
+        assert_eq!(of(PAGE_BYTES - 1), [EnabledStatistics::Page; 2]);
     }
 }
