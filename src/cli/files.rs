@@ -9,8 +9,8 @@ use crate::allocator::KeptMemory;
 use crate::error::{Error, Result};
 use kqlake_durable::obstacle;
 use kqlake_import::{
-    ImportError, ImportOptions, ImportOverrides, ImportSummary, Retention, SectionReport, Shortfall, UnitReport, UnitState,
-    import_paths,
+    ALTERED, ImportError, ImportOptions, ImportOverrides, ImportSummary, Retention, SectionReport, Shortfall, UnitReport,
+    UnitState, import_paths,
 };
 
 /// The least memory limit with which an import keeps memory that it does not use at the moment.
@@ -253,7 +253,7 @@ fn tell_unit(unit: &UnitReport, summary: &ImportSummary, context: &Context) {
 fn landed_before_the_end(unit: &UnitReport) -> Option<String> {
     let why = unit.reason.as_deref().filter(|why| why.starts_with("reading stopped"))?;
     let rows: u64 = unit.counts.rows.values().sum();
-    let doubt = if why.contains("checksum") { ", and any of them may be altered: nobody knows which" } else { "" };
+    let doubt = if why.contains(ALTERED) { ", and any of them may be altered: nobody knows which" } else { "" };
     (rows > 0).then(|| format!("  what was read before that is in the lake ({rows} rows){doubt}"))
 }
 

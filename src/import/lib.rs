@@ -60,6 +60,7 @@ use std::sync::Arc;
 pub use self::audit::scope::OrgUrls;
 pub use self::error::ImportError;
 pub use self::events::{EventLevel, EventLog, Health, HealthStatus, WEBHOOK};
+pub use self::files::compressed::ALTERED;
 pub use self::files::input::FileLimits;
 pub use self::ledger::{LedgerState, NO_SECTION, UnknownState};
 pub use self::names::{listed_names, unit_name, unit_path};

@@ -69,7 +69,7 @@ pub(crate) fn each_entry(
             Some(reason) => Err(reason.to_owned()),
             None if symlink => Err("the entry is a symbolic link".to_owned()),
             None => Ok(EntryContent {
-                reader: Box::new(Verified::new(Expansion::new(entry, Rc::clone(&produced), move || size, limits))),
+                reader: Box::new(Verified::all_there(Expansion::new(entry, Rc::clone(&produced), move || size, limits))),
                 compressed,
             }),
         };

@@ -2,7 +2,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod bytes;
-mod compressed;
+pub(crate) mod compressed;
 pub(crate) mod csv;
 mod csv_rows;
 mod dates;
