@@ -222,6 +222,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_passed_over_behind_a_fault_is_kept_with_it() {
+        let found = walked(b"[{\"a\":1},{\"a\":[2}]},{\"a\":3},\n  {\"a\":4}]\n{\"a\":5}\n", 1000);
+        assert_eq!((found.len(), found[0].as_str(), found[2].as_str()), (3, r#"#1 {"a":1}"#, r#"#3 {"a":5}"#), "{found:?}");
+        assert!(found[1].contains("at byte 17; 23 bytes from there on are passed over"), "{found:?}");
+        assert!(found[1].ends_with("[{\"a\":[2}]},{\"a\":3},\n  {\"a\":4}]\n]"), "{found:?}");
+        // Of a comma too many nothing is lost.
+        assert_eq!(walked(b"[{\"a\":1},,{\"a\":2},,]", 1000), [r#"#1 {"a":1}"#, r#"#2 {"a":2}"#]);
+    }
+
+    #[test]
+    fn byte_order_marks_stand_where_files_were_put_one_behind_the_other() {
+        let lines = walked("{\"a\":1}\n\u{feff}{\"a\":2}\n{\"a\":3}\n\u{feff}[{\"a\":4},\n{\"a\":5}]\n".as_bytes(), 1000);
+        assert!(lines.len() == 5 && lines.iter().all(|line| !line.contains("BAD")), "{lines:?}");
+        let documents = walked("{\"value\":[\n{\"a\":1}]}\n\u{feff}{\"value\":[{\"a\":2}]}\u{feff}[{\"a\":3}]".as_bytes(), 1000);
+        assert!(documents.len() == 3 && documents.iter().all(|line| !line.contains("BAD")), "{documents:?}");
+    }
+
+    #[test]
     fn csv_rows_and_their_faults() {
         let found = walked(b"sep=,\r\na,b\r\n1,2\r\n\r\n3\r\n4,\"5\r\n6\"\r\n7,\xff\r\n", 1000);
         assert_eq!(found[0], "a|b");

@@ -104,18 +104,19 @@ pub(crate) fn next_element(source: &mut ByteStream<'_>, close: u8, first: bool) 
             source.consume(1);
             Ok(false)
         }
-        JsonStart::Mark(b',') => {
+        JsonStart::Mark(b',') => loop {
             source.consume(1);
-            // A comma before the closing bracket is no JSON, but it is harmless.
+            // A comma before the closing bracket or another comma is no JSON, but it is harmless.
             match next_kind(source) {
+                JsonStart::Mark(b',') => {}
                 JsonStart::Mark(found) if found == close => {
                     source.consume(1);
-                    Ok(false)
+                    return Ok(false);
                 }
-                JsonStart::End => Err(JsonError::Ended),
-                _ => Ok(true),
+                JsonStart::End => return Err(JsonError::Ended),
+                _ => return Ok(true),
             }
-        }
+        },
         JsonStart::End => Err(JsonError::Ended),
         _ if first => Ok(true),
         other => Err(JsonError::Syntax(format!("found {} where ',' or '{}' must stand", shown(other), char::from(close)))),
@@ -238,7 +239,7 @@ mod tests {
 
     #[test]
     fn elements_one_by_one() {
-        let mut source = ByteStream::new(&b"[ 1, {\"a\":2} ,3,]"[..]);
+        let mut source = ByteStream::new(&b"[ 1, {\"a\":2} ,,\n , 3,]"[..]);
         expect_mark(&mut source, b'[').unwrap();
         let (mut first, mut all) = (true, Vec::new());
         while next_element(&mut source, b']', first).unwrap() {

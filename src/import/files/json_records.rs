@@ -9,6 +9,9 @@ use super::record::{AnswerHeading, Item, Page, Place, Reason, Sink, Stop};
 use super::sniff::{self, WINDOW};
 use crate::json_text::{string_literal, unescape};
 
+/// What a file may begin with, and so what stands where files were put one behind the other.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Walks documents to their end, or to where they break, which is reported to the sink.
 /// What was reported to the sink already is in `passed` lines.
 pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: FileLimits, passed: u64) -> Result<(), Stop> {
@@ -89,6 +92,10 @@ impl Walker<'_, '_> {
                     self.source.consume(1);
                     Ended::Whole
                 }
+                JsonStart::Other(_) if self.source.peek(BYTE_ORDER_MARK.len()).starts_with(BYTE_ORDER_MARK) => {
+                    self.source.consume(BYTE_ORDER_MARK.len());
+                    Ended::Whole
+                }
                 _ => {
                     self.buffer.clear();
                     self.records += 1;
@@ -105,17 +112,26 @@ impl Walker<'_, '_> {
 
     /// After a fault: passes to the next line that begins with a bracket in its first column. False at the end.
     fn resume(&mut self) -> bool {
+        self.buffer.clear();
+        self.pass_over();
+        !self.source.chunk().is_empty()
+    }
+
+    /// After a fault: passes to the next line that begins with a bracket in its first column, and keeps what is passed over behind what
+    /// is in the buffer, since nobody knows how many records it holds. Gives its bytes.
+    fn pass_over(&mut self) -> u64 {
+        let begin = self.source.offset();
+        let (line_end, limit) = (self.source.line_end(), self.limits.quarantine_text);
         let mut line = Vec::new();
-        loop {
-            match self.source.chunk().first() {
-                None => return false,
-                Some(b'{' | b'[') => return true,
-                Some(_) => {
-                    line.clear();
-                    self.source.line(&mut line, 0);
-                }
+        while !matches!(self.source.chunk().first(), None | Some(b'{' | b'[')) {
+            line.clear();
+            self.source.line(&mut line, limit.saturating_sub(self.buffer.len()));
+            if self.buffer.len() < limit {
+                self.buffer.extend_from_slice(&line);
+                self.buffer.push(line_end);
             }
         }
+        self.source.offset() - begin
     }
 
     /// One value a line, to the end or to where a document begins that spans lines. True at the end.
@@ -137,6 +153,7 @@ impl Walker<'_, '_> {
                 continue;
             }
             let trimmed = self.buffer.trim_ascii();
+            let trimmed = trimmed.strip_prefix(BYTE_ORDER_MARK).unwrap_or(trimmed);
             let next = self.source.peek(WINDOW);
             // Of a page that holds bytes which are no UTF-8 each record stands for itself, as in a document.
             let is_odd_page = std::str::from_utf8(trimmed).is_err() && is_page(trimmed);
@@ -245,10 +262,13 @@ impl Walker<'_, '_> {
         let reason = match error {
             JsonError::Ended if self.buffer.is_empty() => Reason::EndsOpen,
             JsonError::Ended => Reason::EndsInside,
-            JsonError::Syntax(what) => Reason::NoJson(format!(
-                "no valid JSON: {what}, at byte {}; reading goes on at the next line that begins with a bracket",
-                self.source.offset()
-            )),
+            JsonError::Syntax(what) => {
+                let at = self.source.offset();
+                let passed = self.pass_over();
+                let over = if passed > 0 { format!("{passed} bytes from there on are passed over, and ") } else { String::new() };
+                let goes_on = "reading goes on at the next line that begins with a bracket";
+                Reason::NoJson(format!("no valid JSON: {what}, at byte {at}; {over}{goes_on}"))
+            }
             JsonError::TooLong(length) => {
                 Reason::Other(format!("a value has {length} bytes, over the limit of {}", self.limits.record))
             }
