@@ -1,6 +1,7 @@
 //! Datetimes in the local forms that portals and spreadsheets write.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use super::parts::{Clock, hour_of_half_day, is_weekday, month_begun, time_of_day};
 use crate::parse::timespans::fraction_ticks;
@@ -138,6 +139,11 @@ fn half_day_of(piece: &DateToken<'_>) -> Option<(bool, bool)> {
     }
 }
 
+/// Years of this century in calendars that writers of local forms use as well: the Persian and the Islamic one, and the Thai one. As
+/// years of ours nothing is of them, and a record would land in the wrong century. What programs write for no date at all (1, 1601,
+/// 9999) is none of them.
+const OTHER_CALENDARS: [RangeInclusive<i64>; 2] = [1_370..=1_530, 2_520..=2_650];
+
 /// Ticks of a local form, in the clock's zone where it names none. A date that the order and its own numbers and form leave open is none.
 pub(super) fn loose_datetime(text: &str, order: DateOrder, clock: &Clock) -> Option<i64> {
     let joined = joined(text);
@@ -145,6 +151,9 @@ pub(super) fn loose_datetime(text: &str, order: DateOrder, clock: &Clock) -> Opt
     let pieces = pieces(text)?;
     let mut at = 0;
     let date = date_parts(&pieces, &mut at)?;
+    if OTHER_CALENDARS.iter().any(|years| years.contains(&date.year)) {
+        return None;
+    }
     let rest = &pieces[at..];
 
     let (mut time, mut fraction) = ([0_i64; 3], 0);
@@ -341,6 +350,10 @@ mod tests {
         }
         assert_eq!(read("13/1/2026 12:00:00 AM"), Some(1_768_262_400_000_000));
         assert_eq!(read("1/13/2026 12:30 PM"), Some(1_768_307_400_000_000));
+        assert_eq!([read("1/1/0001 12:00:00 AM"), read("12/31/9999 11:59 PM")].map(|at| at.is_some()), [true; 2]);
+        for other in ["1405/1/7 15:46:05", "17.7.1447 10:00", "25/1/2569 20:06", "2569. 1. 25. 20:06"] {
+            assert_eq!(read(other), None, "{other}");
+        }
         for bad in ["", "1/5", "32/1/2026", "1/5/2026 25:00", "a/b/c", "1/5/2026 7", "9999999999/1/2026", "2026/01/05 07:23,5"] {
             assert_eq!(read(bad), None, "{bad}");
         }
