@@ -11,6 +11,13 @@ use kqlake_syntax::ast::*;
 use kqlake_syntax::diagnostics::code;
 use kqlake_value::{Json, Type, Value};
 
+/// What a pattern is that no column's name is like. Parsers of Microsoft Sentinel take away columns of which a table may have none.
+#[derive(Clone, Copy)]
+enum Unlike {
+    Fails,
+    Warns,
+}
+
 impl Binder<'_> {
     pub(super) fn project(&mut self, input: Rel, items: &[NamedExpr], scope: &Scope) -> Bind<Rel> {
         let (targets, input) = self.targets(input, items, scope)?;
@@ -194,8 +201,9 @@ impl Binder<'_> {
         if self.checking { HashSet::new() } else { columns.iter().map(|c| c.name.as_str()).collect() }
     }
 
-    /// The columns that a list of names and wildcards picks, in the order of the input; a plain name must exist.
-    fn select_columns(&mut self, input: &Rel, patterns: &[Expr], scope: &Scope) -> Bind<HashSet<ColId>> {
+    /// The columns that a list of names and wildcards picks, in the order of the input; a plain name must exist. Whether a wildcard
+    /// that no column is like is an error is for the operator to say.
+    fn select_columns(&mut self, input: &Rel, patterns: &[Expr], scope: &Scope, unlike: Unlike) -> Bind<HashSet<ColId>> {
         let mut picked = HashSet::new();
         let mut failed = false;
         for pattern in patterns {
@@ -203,9 +211,14 @@ impl Binder<'_> {
                 ExprKind::Wildcard(name) => {
                     picked.extend(Self::matching(input, name).map(|c| c.id));
                     if Self::matching(input, name).next().is_none() && !Self::is_open(input) {
-                        let _: Bind<()> =
-                            self.error(code::UNKNOWN, name.span, format!("no column's name is like '{}'", name.text));
-                        failed = true;
+                        let message = format!("no column's name is like '{}'", name.text);
+                        match unlike {
+                            Unlike::Warns => self.warn(name.span, message),
+                            Unlike::Fails => {
+                                let _: Bind<()> = self.error(code::UNKNOWN, name.span, message);
+                                failed = true;
+                            }
+                        }
                     }
                 }
                 ExprKind::Star => picked.extend(input.columns.iter().map(|c| c.id)),
@@ -247,13 +260,13 @@ impl Binder<'_> {
     }
 
     pub(super) fn project_away(&mut self, input: Rel, patterns: &[Expr], scope: &Scope) -> Bind<Rel> {
-        let picked = self.select_columns(&input, patterns, scope)?;
+        let picked = self.select_columns(&input, patterns, scope, Unlike::Warns)?;
         let columns = input.columns.iter().filter(|c| !picked.contains(&c.id)).cloned().collect();
         Ok(Self::renamed(input, columns))
     }
 
     pub(super) fn project_keep(&mut self, input: Rel, patterns: &[Expr], scope: &Scope) -> Bind<Rel> {
-        let picked = self.select_columns(&input, patterns, scope)?;
+        let picked = self.select_columns(&input, patterns, scope, Unlike::Fails)?;
         let known = |c: &&BoundColumn| picked.contains(&c.id) && !self.is_just_inferred(c.id);
         let columns = input.columns.iter().filter(known).cloned().collect();
         Ok(Self::closed(Self::renamed(input, columns)))
