@@ -382,3 +382,28 @@ fn what_landed_of_an_altered_file_before_its_checksum_is_told_and_the_file_is_a_
     let run = self::run(dir.path(), 2, &["import", "--from", "short.ndjson.gz"]).exits(5).says("checksum");
     assert!(!run.err.contains("is in the lake ("), "{}", run.err);
 }
+
+#[test]
+fn what_an_entry_of_an_archive_refused_stays_when_another_one_is_read_whole() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut zip = zip::ZipWriter::new(fs::File::create(dir.path().join("a.zip")).expect("a file"));
+    for (name, text) in [("whole.ndjson", good("a")), ("part.ndjson", good("b") + &bad("c")), ("none.ndjson", bad("d"))] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("an entry");
+        zip.write_all(text.as_bytes()).expect("written");
+    }
+    zip.finish().expect("an archive");
+    run(dir.path(), 0, &["import", "--from", "a.zip"]).exits(5);
+    let shown = || {
+        let mut shown: Vec<String> = listed(dir.path(), &["show"]).into_iter().map(|row| row[..3].join(" ")).collect();
+        shown.sort();
+        shown
+    };
+    let first = shown();
+    assert_eq!(first.len(), 2, "{first:?}");
+    for minute in [2, 4, 6] {
+        run(dir.path(), minute, &["import", "--from", "a.zip", "--again"]).exits(5);
+        assert_eq!(shown(), first);
+        run(dir.path(), minute + 1, &["quarantine", "retry"]).exits(5);
+        assert_eq!(shown(), first);
+    }
+}

@@ -30,7 +30,8 @@ pub async fn seen_again<'f>(
     let is_same = |file: &QuarantineFile| {
         let then = then.get(&(file.import_id.clone(), file.unit.clone()));
         let then = then.and_then(|then| then.hash.as_deref());
-        then.is_some_and(|then| listed_names(&file.unit).any(|name| now.contains(&(name, then))))
+        // An archive's name stands for its entries, which were read where it was refused itself; that of one entry for no other one.
+        then.is_some_and(|then| now.contains(&(file.unit.as_str(), then)))
     };
     let (same, changed): (Vec<&QuarantineFile>, Vec<&QuarantineFile>) = files.iter().partition(|file| is_same(file));
     let path = store::folder(lake.root());
@@ -61,7 +62,7 @@ pub(crate) async fn drop_read(lake: &Lake, summary: &ImportSummary) -> Result<()
     let path = store::folder(lake.root());
     let failed = |source| ImportError::Quarantine { path: path.clone(), source };
     let mut files = if whole.is_empty() { Vec::new() } else { store::list(lake.root()).map_err(failed)? };
-    files.retain(|file| file.import_id != summary.import_id && listed_names(&file.unit).any(|name| whole.contains(name)));
+    files.retain(|file| file.import_id != summary.import_id && whole.contains(file.unit.as_str()));
     if files.is_empty() {
         return Ok(());
     }
