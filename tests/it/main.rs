@@ -68,3 +68,4 @@ mod ticks;
 mod views;
 mod watch;
 mod webhook;
+mod wide_union;

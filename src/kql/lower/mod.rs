@@ -9,6 +9,7 @@ pub(crate) mod arrow;
 pub(crate) mod compute;
 mod expand;
 pub(crate) mod expr;
+mod filled_union;
 mod graph;
 mod join;
 mod kernel;

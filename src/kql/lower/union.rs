@@ -6,9 +6,11 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use kqlake_value::columns::{arrow_type, stored_type};
 
 use super::expr::{null, value};
+use super::filled_union;
 use super::{Lower, Lowering, Node, column, column_name, dedup_by_name, steps, ticks};
 use crate::bound::*;
 
@@ -53,22 +55,22 @@ impl Lowering<'_> {
         let one = kept.len() == 1;
         let below: Vec<usize> = (0..ids.len()).filter(|at| one || constants[*at].is_none()).collect();
         let nothing = self.unique_name("__none");
-        let mut plans = Vec::with_capacity(kept.len());
+        let mut inputs: Vec<filled_union::Input> = Vec::with_capacity(kept.len());
         for (node, exprs) in &kept {
             let mut out = below.iter().map(|at| given(*at, &exprs[*at], Some(node))).collect::<Lower<Vec<_>>>()?;
             if out.is_empty() {
                 // A row without columns still counts: carry something.
                 out.push(lit(0i64).alias(&nothing));
             }
-            plans.push(steps::project(node.plan.clone(), out)?);
+            inputs.push((node.plan.clone(), out));
         }
-        let mut plans = plans.into_iter();
-        let Some(first) = plans.next() else { return Ok(Node::unordered(LogicalPlanBuilder::empty(false).build()?)) };
-        let mut builder = LogicalPlanBuilder::from(first);
-        for plan in plans {
-            builder = builder.union(plan)?;
-        }
-        let mut plan = builder.build()?;
+        let mut plan = if filled_union::is_worth_it(&inputs) {
+            let form = |at: usize| if at_rest[at] { stored_type(types[at]) } else { arrow_type(types[at]) };
+            let columns: Vec<_> = below.iter().map(|at| (column_name(ids[*at]), form(*at))).collect();
+            filled_union::plan_of(inputs, &columns)?
+        } else {
+            union_of(inputs)?
+        };
         if below.len() < ids.len() {
             let mut out = Vec::with_capacity(ids.len());
             for (at, id) in ids.iter().enumerate() {
@@ -109,6 +111,17 @@ impl Lowering<'_> {
             RelKind::Rows(_) | RelKind::Graph(_) | RelKind::Print(_) | RelKind::Range { .. } | RelKind::Compute { .. } => false,
         }
     }
+}
+
+/// DataFusion's union.
+fn union_of(inputs: Vec<filled_union::Input>) -> Lower<LogicalPlan> {
+    let mut plans = inputs.into_iter().map(|(plan, columns)| steps::project(plan, columns));
+    let Some(first) = plans.next() else { return Ok(LogicalPlanBuilder::empty(false).build()?) };
+    let mut builder = LogicalPlanBuilder::from(first?);
+    for plan in plans {
+        builder = builder.union(plan?)?;
+    }
+    Ok(builder.build()?)
 }
 
 /// The same tree without the columns that nobody needs, where filters and projections lead down to a union or a table; else `None`.
