@@ -169,6 +169,15 @@ impl Error {
         }
     }
 
+    /// The same about a text of another name.
+    #[must_use]
+    pub fn in_query(self, name: &str) -> Self {
+        match self {
+            Error::Refused(refused) => Error::Refused(Box::new(RefusedQuery { name: name.to_owned(), ..*refused })),
+            other => other,
+        }
+    }
+
     /// Advice on what to do, when there is any.
     pub fn advice(&self) -> Option<&str> {
         match self {

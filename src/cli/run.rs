@@ -59,7 +59,7 @@ pub(super) async fn answer(
             input::tell_date_orders(&query.text, &values, context);
             engine.kql(&query.file, &query.text, &values).await
         }
-        Language::Sql if values.is_empty() => engine.sql(&query.text).await,
+        Language::Sql if values.is_empty() => engine.sql(&query.text).await.map_err(|err| err.in_query(&query.file)),
         Language::Sql => Err(Error::usage(format!("{}: SQL queries take no parameters", query.file))),
     }
 }

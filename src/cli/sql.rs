@@ -35,6 +35,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> Result<()> {
     args.output.check(context)?;
     let query = input::text(&args.query)?;
-    let answer = context.engine_for(&query.text).with_files(input::files(&args.tables)?).sql(&query.text).await?;
+    let engine = context.engine_for(&query.text).with_files(input::files(&args.tables)?);
+    let answer = engine.sql(&query.text).await.map_err(|err| err.in_query(&query.name))?;
     write(&answer, args.explain, &args.output, &query, context).await
 }

@@ -8,7 +8,10 @@ use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use tokio::task::JoinError;
 
-use super::library_texts::{failed_filter, is_offset_overflow, unsupported, unsupported_node, without_columns};
+use super::library_texts::{
+    failed_cast, failed_filter, failed_time, in_words, is_of_arguments, is_offset_overflow, unsupported, unsupported_node,
+    without_columns,
+};
 use crate::error::{Cause, Error};
 use kqlake_lake::spill::SpillError;
 use kqlake_lake::{LakeError, lake_cause};
@@ -23,9 +26,10 @@ pub(super) fn of_kql(err: DataFusionError, memory_limit: usize) -> Error {
 pub(super) fn of_sql(err: DataFusionError, memory_limit: usize) -> Error {
     classify(err, memory_limit, |message| match unsupported(&message) {
         Some((what, instead)) => Error::query(what).hint(instead),
-        None => match unsupported_node(&message) {
-            Some(node) => Error::query(format!("{node} is not supported in SQL, or not in this place")),
-            None => Error::query(one_line(&message)),
+        None => match (in_words(&message), unsupported_node(&message)) {
+            (Some((what, instead)), _) => Error::query(what).hint(instead),
+            (None, Some(node)) => Error::query(format!("{node} is not supported in SQL, or not in this place")),
+            (None, None) => Error::query(one_line(&message)),
         },
     })
 }
@@ -39,13 +43,17 @@ fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(Stri
     }
     match err.find_root() {
         DataFusionError::ResourcesExhausted(message) => out_of_memory(message, memory_limit),
-        DataFusionError::Execution(message) => Error::query(message.clone()),
+        DataFusionError::Execution(message) => match in_words(message) {
+            Some((what, instead)) => Error::query(what).hint(instead),
+            None => of_value(message),
+        },
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             ArrowError::IoError(..) | ArrowError::ParquetError(_) | ArrowError::IpcError(_) => unreadable(err),
             overflow if is_offset_overflow(overflow) => Error::query(TOO_LONG),
             ArrowError::SchemaError(_) | ArrowError::InvalidArgumentError(_) => Error::Defect(err.strip_backtrace()),
-            // Overflow, a cast that does not fit, a division by zero: the data does not suit the query.
-            other => Error::query(other.to_string()),
+            ArrowError::DivideByZero => Error::query("a number is divided by zero").hint("a / nullif(b, 0) is NULL then"),
+            // Overflow, a cast that does not fit: the data does not suit the query.
+            other => of_value(&other.to_string()),
         },
         DataFusionError::Plan(message) | DataFusionError::NotImplemented(message) | DataFusionError::Configuration(message) => {
             of_planning(message.clone())
@@ -57,6 +65,7 @@ fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(Stri
         DataFusionError::SchemaError(..) | DataFusionError::Diagnostic(..) | DataFusionError::Collection(_) => {
             of_planning(without_columns(&err))
         }
+        DataFusionError::Internal(message) if is_of_arguments(message) => of_planning(message.clone()),
         DataFusionError::Internal(message) => Error::Defect(message.clone()),
         DataFusionError::ExecutionJoin(join) => Error::Defect(format!("a worker ended early: {join}")),
         DataFusionError::External(inner) if inner.is::<JoinError>() || inner.is::<Arc<JoinError>>() => {
@@ -65,6 +74,14 @@ fn classify(err: DataFusionError, memory_limit: usize, of_planning: impl Fn(Stri
         // What functions say in errors of their own, such as that of a wrong pattern while a plan is simplified.
         DataFusionError::External(inner) if !is_of_files(inner.as_ref()) => Error::query(one_line(&inner.to_string())),
         _ => unreadable(err),
+    }
+}
+
+/// A failure about a value of the data.
+fn of_value(message: &str) -> Error {
+    match failed_cast(message).or_else(|| failed_time(message)) {
+        Some((what, advice)) => Error::query(what).hint(advice),
+        None => Error::query(message),
     }
 }
 

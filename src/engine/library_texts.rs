@@ -3,6 +3,8 @@
 //! Some failures of Arrow and DataFusion differ from others by their text and by nothing else. These texts are named here, with
 //! the versions whose texts they are; the tests make the libraries say them, so that an update that words them otherwise is seen.
 
+use std::collections::BTreeSet;
+
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
@@ -68,6 +70,166 @@ pub(super) fn unsupported(message: &str) -> Option<(&'static str, &'static str)>
         "a subquery that refers to columns of the query around it is not supported in this place, such as LATERAL",
         "join the tables, or write the expression out",
     ))
+}
+
+/// DataFusion 55.2, `SqlToRel`: two expressions of a select list that are one, or have one name.
+const NAME_TWICE: &str = "Projections require unique expression names";
+
+/// True where two columns of a select list would have one name.
+pub(super) fn name_twice(err: &DataFusionError) -> bool {
+    err.find_root().to_string().contains(NAME_TWICE)
+}
+
+/// DataFusion 55.2, `type_coercion::functions`: what is said of arguments that a function does not take.
+const NO_SIGNATURE: [&str; 3] = ["failed to match any signature", "argument types '", " arguments but received "];
+/// DataFusion 55.2, `BinaryTypeCoercer`: operands that an operator does not take.
+const NO_OPERANDS: [&str; 2] = ["Cannot coerce arithmetic expression ", " to valid types"];
+/// DataFusion 55.2, `SqlToRel`: a column that is neither grouped by nor in an aggregate.
+const NOT_GROUPED: [&str; 2] = ["Column in SELECT must be in GROUP BY or an aggregate function", "column \""];
+/// DataFusion 55.2, physical planner: a window function where rows are filtered.
+const WINDOW_IN_FILTER: &str = "Physical plan does not support logical expression WindowFunction";
+/// DataFusion 55.2, `SqlToRel`: a type that there is none of.
+const NO_TYPE: &str = "Unsupported SQL type ";
+/// DataFusion 55.2: a name that several tables have.
+const AMBIGUOUS: &str = "Ambiguous reference to unqualified field ";
+/// DataFusion 55.2: a subquery with several rows in the place of a value.
+const SEVERAL_ROWS: &str = "Scalar subquery returned more than one row";
+/// DataFusion 55.2: a condition of SHOW TABLES.
+const FILTERED_TABLES: &str = "SHOW TABLES FILTER";
+
+/// True for a failure about the arguments of a function, some of which the library takes for defects of its own.
+pub(super) fn is_of_arguments(message: &str) -> bool {
+    message.contains("Function '") && NO_SIGNATURE.iter().any(|text| message.contains(text))
+}
+
+/// What is wrong with a query, and what to write, in other words than the library's, which are about its own types.
+pub(super) fn in_words(message: &str) -> Option<(String, String)> {
+    if is_of_arguments(message) {
+        let function = message.split("Function '").nth(1)?.split('\'').next()?;
+        let types = message.split(NO_SIGNATURE[1]).nth(1).and_then(|text| Some(text.split_once('(')?.1.split(")'").next()?));
+        let given = message.split(NO_SIGNATURE[2]).nth(1).map(|text| text.split(|c: char| !c.is_ascii_digit()).next());
+        return match (given.flatten(), types) {
+            (Some(given), _) => {
+                let known = message.split(" expects ").skip(1).filter_map(|text| text.split(NO_SIGNATURE[2]).next());
+                let known: BTreeSet<&str> = known.map(|known| known.trim_end_matches(" arguments")).collect();
+                let known = known.into_iter().collect::<Vec<_>>().join(" or ");
+                Some((format!("Function '{function}' does not take {given} arguments"), format!("it takes {known}")))
+            }
+            (None, Some(types)) => Some((
+                format!(
+                    "Function '{function}' does not take ({})",
+                    types.split(", ").map(named_type).collect::<Vec<_>>().join(", ")
+                ),
+                "CAST(x AS double) makes a number of a text, CAST(x AS varchar) a text, CAST(x AS timestamp) a time; of JSON \
+                 (bag->>'key')::double"
+                    .to_owned(),
+            )),
+            (None, None) => {
+                Some((format!("Function '{function}' does not take these arguments"), "cast them: CAST(x AS double)".to_owned()))
+            }
+        };
+    }
+    if let Some(operands) = message.split(NO_OPERANDS[0]).nth(1).and_then(|text| text.split(NO_OPERANDS[1]).next()) {
+        let (left, operator, right) = [" + ", " - ", " * ", " / ", " % "]
+            .iter()
+            .find_map(|operator| operands.split_once(operator).map(|(left, right)| (left, operator.trim(), right)))?;
+        let (left, right) = (named_type(left), named_type(right));
+        let advice = match () {
+            () if left.contains("time") || right.contains("time") => {
+                "a time takes intervals, as in x + INTERVAL '1 day', and later - earlier is a timespan"
+            }
+            () if operator == "+" => "a || b joins texts, and CAST(x AS double) makes a number of a text",
+            () => "CAST(x AS double) makes a number of a text",
+        };
+        return Some((format!("`{operator}` does not take {left} and {right}"), advice.to_owned()));
+    }
+    if message.contains(NOT_GROUPED[0]) {
+        let column = message.split(NOT_GROUPED[1]).nth(1)?.split('"').next()?;
+        return Some((
+            format!("the column {column} is neither in GROUP BY nor in an aggregate"),
+            format!("add it to GROUP BY, or take max({column}) or any_value({column})"),
+        ));
+    }
+    if message.contains(WINDOW_IN_FILTER) {
+        return Some((
+            "a window function is no condition of WHERE".to_owned(),
+            "QUALIFY row_number() OVER (…) = 1, or a subquery and a condition around it".to_owned(),
+        ));
+    }
+    if let Some(ty) = message.split(NO_TYPE).nth(1) {
+        return Some((format!("there is no type {ty}"), TYPES.to_owned()));
+    }
+    if let Some(name) = message.split(super::sql::NO_TYPE).nth(1) {
+        return Some((message.to_owned(), format!("{TYPES}; CAST(x AS varchar) for a {name}")));
+    }
+    if let Some(name) = message.split(AMBIGUOUS).nth(1) {
+        return Some((message.to_owned(), format!("name its table: t.{}", name.split(' ').next().unwrap_or_default())));
+    }
+    if message.contains(SEVERAL_ROWS) {
+        return Some((message.to_owned(), "max(x) or LIMIT 1 in it, or IN (SELECT …) for any of its rows".to_owned()));
+    }
+    if message.contains(FILTERED_TABLES) {
+        let advice = "SELECT table_name FROM information_schema.tables WHERE table_name LIKE 'x%'";
+        return Some(("SHOW TABLES takes no condition".to_owned(), advice.to_owned()));
+    }
+    None
+}
+
+/// The types that a text of SQL may name.
+const TYPES: &str = "varchar, int, bigint, double, decimal(18, 2), boolean, date, timestamp and time are types";
+
+/// A type of Arrow as people call it.
+fn named_type(ty: &str) -> &str {
+    match ty.trim() {
+        "Utf8" | "Utf8View" | "LargeUtf8" => "a text",
+        "Null" => "NULL",
+        "Boolean" => "a boolean",
+        ty if ty.starts_with("Int") && !ty.starts_with("Interval") || ty.starts_with("UInt") => "a whole number",
+        ty if ty.starts_with("Float") => "a number",
+        ty if ty.starts_with("Decimal") => "a decimal",
+        ty if ty.starts_with("Timestamp") => "a time",
+        ty if ty.starts_with("Date") => "a date",
+        ty if ty.starts_with("Interval") || ty.starts_with("Duration") => "an interval",
+        ty => ty,
+    }
+}
+
+/// The name that a message is about, and whether it is one of a function.
+pub(super) fn name_in(message: &str) -> Option<(&str, bool)> {
+    let behind = |text: &str| message.strip_prefix(text).map(|rest| rest.split([' ', '\'', ':', '`']).next().unwrap_or_default());
+    if let Some(name) = behind("No field named ").or_else(|| behind(AMBIGUOUS)).or_else(|| behind("the column ")) {
+        return Some((name.trim_end_matches('.'), false));
+    }
+    if let Some(name) = behind("Function '").or_else(|| behind("Invalid function '")) {
+        return Some((name, true));
+    }
+    // Those of KQL say their name before what is wrong.
+    message.split_once(": ").map(|(name, _)| (name, true)).filter(|(name, _)| name.starts_with("kql."))
+}
+
+/// Arrow 59.3, casts of texts that are no such value: the text, and the type.
+pub(super) fn failed_cast(message: &str) -> Option<(String, &'static str)> {
+    let (value, ty) = message.split_once("Cannot cast string '")?.1.rsplit_once("' to value of ")?;
+    let ty = named_type(ty.trim_end_matches(" type"));
+    let advice = "TRY_CAST(x AS double) makes NULL of a text that is none; a text is compared with a text: x = '7'";
+    Some((format!("the text '{}' is not {ty}", shortened(value)), advice))
+}
+
+/// Arrow 59.3, `string_to_datetime`: a text that is no time.
+pub(super) fn failed_time(message: &str) -> Option<(String, &'static str)> {
+    let text = message.split_once("Error parsing timestamp from '")?.1.split_once('\'')?.0;
+    let advice =
+        "TRY_CAST(x AS timestamp) makes NULL of it, and to_timestamp(text, '%d.%m.%Y') reads other forms than 2026-01-05";
+    Some((format!("the text '{}' is not a time", shortened(text)), advice))
+}
+
+/// The beginning of a text of the data.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 60;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// True for text, or elements of lists, that a batch of rows has no room for.

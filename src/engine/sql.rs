@@ -2,18 +2,22 @@
 
 mod arrows;
 mod calls;
+mod cut_texts;
 mod distinct_from;
 mod habits;
 mod information;
+mod json_order;
 mod lowered;
 mod made;
 mod names;
 mod numbered;
+mod ordered;
 mod quantified;
+mod refusal;
 mod similar;
 mod spans;
 mod times;
-mod words;
+mod tokens;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -26,23 +30,25 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::execution::{FunctionRegistry as _, SessionState};
 use datafusion::logical_expr::builder::unique_field_aliases;
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::prelude::SessionContext;
-use datafusion::sql::parser::Statement;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, Statement as SqlStatement, Visit as _, Visitor};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Span, Token, Tokenizer};
 
 pub(super) use calls::{Operators, functions};
 pub(super) use information::{CATALOG, Information, PUBLIC, SCHEMA as INFORMATION};
 use lowered::Promoted;
 use numbered::Header;
-pub(super) use times::Types;
+use refusal::Refusal;
+pub(super) use times::{NO_TYPE, Types};
 
 use super::files::Files;
-use super::library_texts::missing_table;
+use super::library_texts::{self, missing_table, name_twice};
 use super::{Engine, ResultTable, failure, views};
 use crate::error::{Error, Result};
 use kqlake_lake::TableSnapshot;
@@ -196,28 +202,18 @@ pub(super) async fn plan(session: &SessionContext, text: &str, schema: &LakeSche
     if text.len() > MAX_TEXT {
         return Err(Error::query(format!("the text is too long: SQL may have {MAX_TEXT} bytes, these are {}", text.len())));
     }
-    let fail = |err: DataFusionError| failure::of_sql(err, usize::MAX);
+    let fail = |err: DataFusionError| wrong(err, text, None);
     // The optimizer looks functions up as well, and must find those that can be run.
     let mut state = session.state();
-    spans::register(&mut state).map_err(fail)?;
-    let dialect = &state.config_options().sql_parser.dialect;
-    let text = habits::without_brackets(text).unwrap_or_else(|| text.to_owned());
-    let text = words::quoted(&text).into_owned();
-    let text = text.as_str();
-    let parsed = state.sql_to_statement(text, dialect);
-    let mut statement = parsed
-        .map_err(|err| if nesting(text) > PARSED_NESTING { nested_text() } else { advised(fail(err), habits::advice(text)) })?;
+    spans::register(&mut state).and_then(|()| cut_texts::register(&mut state)).map_err(fail)?;
+    state.register_udf(Arc::new(ScalarUDF::from(times::TimeOf::new()))).map_err(fail)?;
+    let mut statement = parsed(text, &state)?;
     check_text(&statement)?;
     let mut written = numbered::Written::default();
     if let Some(sql) = innermost(&mut statement) {
-        habits::check_kind(sql)?;
+        habits::check_kind(sql).map_err(|refusal| refusal.in_text(text))?;
         written = numbered::Written::of(sql);
-        let known = |name: &str| {
-            state.scalar_functions().contains_key(name)
-                || state.aggregate_functions().contains_key(name)
-                || state.window_functions().contains_key(name)
-        };
-        habits::turn(sql, &known)?;
+        turned(sql, &state).map_err(|refusal| refusal.in_text(text))?;
     }
     let mut headers = settle(&mut statement, &written, schema).await.map_err(fail)?;
     if !matches!(&statement, Statement::Statement(_)) {
@@ -225,27 +221,116 @@ pub(super) async fn plan(session: &SessionContext, text: &str, schema: &LakeSche
     }
     if let Some(name) = innermost(&mut statement).and_then(|sql| information::described(sql)) {
         if !schema.table_exist(&name) {
-            return Err(no_table(&name, schema));
+            let place = refusal::named(text, &name, false);
+            return Err(Refusal::from(no_table(&name, schema)).at(place).in_text(text));
         }
         schema.check_view(&name).await.map_err(fail)?;
     }
     if let Some(query) = innermost(&mut statement).and_then(|sql| information::query_of(sql)) {
-        statement = state.sql_to_statement(&query, dialect).map_err(fail)?;
+        statement = parsed(&query, &state)?;
     }
-    let no_table = |err: DataFusionError| {
-        unknown_table(&err, schema).unwrap_or_else(|| {
-            let error = fail(err);
-            let advice = habits::column_advice(text, &error.to_string());
-            advised(error, advice)
-        })
-    };
-    let plan = state.statement_to_plan(statement).await.map_err(no_table)?;
+    let plan = planned(&mut state, statement, &written, text, schema).await?;
     let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     only_queries.verify_plan(&plan).map_err(|_| no_query())?;
     check_size(&plan)?;
     let plan = quantified::settled(plan).map_err(fail)?;
+    json_order::check(&plan).map_err(fail)?;
     let plan = lowered::lowered(plan, &|table| schema.promoted(table)).map_err(fail)?;
     Ok((columns_of(&plan, &headers)?, plan))
+}
+
+/// The statement of a text.
+///
+/// # Errors
+/// It is no SQL, or more than one statement.
+fn parsed(text: &str, state: &SessionState) -> Result<Statement> {
+    let limit = state.config().options().sql_parser.recursion_limit.get();
+    let parser = match tokens::of(text) {
+        Some(tokens) => DFParserBuilder::new(tokens).with_recursion_limit(limit).build(),
+        None => DFParserBuilder::new(text).with_recursion_limit(limit).build(),
+    };
+    let statements = parser.and_then(|mut parser| parser.parse_statements());
+    let mut statements = match statements {
+        Ok(statements) => statements,
+        Err(_) if nesting(text) > PARSED_NESTING => return Err(nested_text()),
+        Err(err) => {
+            let (message, place) = refusal::of_parser(text, &failure::of_sql(err, usize::MAX).to_string());
+            let error = advised(Error::query(message), habits::advice(text));
+            return Err(Refusal::from(error).at(place).in_text(text));
+        }
+    };
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        (None, _) => Err(Error::query("the text has no query").hint("start with SELECT or WITH")),
+        (Some(_), false) => {
+            let error = Error::query("there is more than one statement");
+            Err(error.hint("one is run at a time; WITH gives parts of a query names"))
+        }
+    }
+}
+
+/// Turns habits of other dialects.
+fn turned(sql: &mut SqlStatement, state: &SessionState) -> Result<(), Refusal> {
+    let (values, aggregates, windows) = (state.scalar_functions(), state.aggregate_functions(), state.window_functions());
+    let is_known = |name: &str| values.contains_key(name) || aggregates.contains_key(name) || windows.contains_key(name);
+    // Those with a blank stand for parts of the text that are no functions.
+    let names = || {
+        let all = values.keys().chain(aggregates.keys()).chain(windows.keys());
+        all.filter(|name| !name.contains(' ')).cloned().collect::<Vec<_>>()
+    };
+    let rows = |name: &str| state.table_functions().contains_key(name);
+    habits::turn(sql, &habits::Known { values: &is_known, rows: &rows, names: &names })
+}
+
+/// The plan of a statement.
+///
+/// # Errors
+/// What is wrong with it, with its place.
+async fn planned(
+    state: &mut SessionState,
+    statement: Statement,
+    written: &numbered::Written,
+    text: &str,
+    schema: &LakeSchema,
+) -> Result<LogicalPlan> {
+    let mut again = statement.clone();
+    let mut err = match state.statement_to_plan(statement).await {
+        Ok(plan) => return Ok(plan),
+        Err(err) => err,
+    };
+    // What differs in the text may be one expression once it is planned.
+    if name_twice(&err)
+        && let Some(sql) = innermost(&mut again)
+    {
+        written.name_all(sql);
+        match state.statement_to_plan(again.clone()).await {
+            Ok(plan) => return Ok(plan),
+            Err(other) => err = other,
+        }
+    }
+    // Places are noted only where something is wrong: they would be part of every plan.
+    state.config_mut().options_mut().sql_parser.collect_spans = true;
+    let place = match state.statement_to_plan(again).await {
+        Ok(_) => None,
+        Err(noted) => refusal::noted(&noted),
+    };
+    if let Some((name, error)) = unknown_table(&err, schema) {
+        let place = place.or_else(|| refusal::named(text, &name, false));
+        return Err(Refusal::from(error).at(place).in_text(text));
+    }
+    Err(wrong(err, text, place))
+}
+
+/// What is wrong with a text, at its place.
+fn wrong(err: DataFusionError, text: &str, place: Option<Span>) -> Error {
+    let error = failure::of_sql(err, usize::MAX);
+    let message = error.to_string();
+    let place = place.or_else(|| {
+        let (name, is_call) = library_texts::name_in(&message)?;
+        refusal::named(text, name, is_call)
+    });
+    let advice = habits::column_advice(text, &message);
+    Refusal::from(advised(error, advice)).at(place).in_text(text)
 }
 
 fn no_query() -> Error {
@@ -333,6 +418,7 @@ async fn settle(
     }
     names::settle_columns(sql, columns.values().flatten().cloned(), &named);
     similar::turn(sql);
+    ordered::turn(sql);
     Ok(numbered::number(sql, written, &columns))
 }
 
@@ -487,14 +573,16 @@ fn check_size(plan: &LogicalPlan) -> Result<()> {
 }
 
 /// `table 'kqlake.public.Traces' not found` in our own words, with the nearest name.
-fn unknown_table(err: &DataFusionError, schema: &LakeSchema) -> Option<Error> {
+fn unknown_table(err: &DataFusionError, schema: &LakeSchema) -> Option<(String, Error)> {
     let name = missing_table(err)?;
     let known = schema.table_names();
-    if known.contains(&name) {
+    let error = if known.contains(&name) {
         let error = Error::query(format!("the table `{name}` is in the schema `{CATALOG}.{PUBLIC}`, which has no other name"));
-        return Some(error.hint(format!("write `{name}` alone")));
-    }
-    Some(no_table(&name, schema))
+        error.hint(format!("write `{name}` alone"))
+    } else {
+        no_table(&name, schema)
+    };
+    Some((name, error))
 }
 
 fn no_table(name: &str, schema: &LakeSchema) -> Error {

@@ -93,6 +93,82 @@ fn what_means_one_thing_is_taken() {
         ("SELECT DATE(NULL) IS NULL, LCASE(NULL) IS NULL, ISNULL(NULL, NULL) IS NULL, IIF(NULL, 1, 2)", "true,true,true,2"),
         ("SELECT DATE(t), DATETRUNC(month, t) FROM t WHERE a = 1", "2026-01-05T00:00:00.0000000Z,2026-01-01T00:00:00.0000000Z"),
         ("SELECT CONVERT(a, varchar(10)) FROM t WHERE a = 1", "1"),
+        ("SELECT CONVERT(varchar(10), a), CONVERT(int, '12'), TRY_CONVERT(int, b) IS NULL FROM t WHERE a = 1", "1,12,true"),
+        (
+            "SELECT CONVERT(date, t), CONVERT(varchar(10), t, 120), CONVERT(varchar, t, 104) FROM t WHERE a = 1",
+            "2026-01-05T00:00:00.0000000Z,2026-01-05,05.01.2026",
+        ),
+        ("SELECT CAST('abc' AS varchar(2)), CAST(12345 AS nvarchar(3)), CAST('abc' AS nvarchar(max))", "ab,123,abc"),
+        ("SELECT CAST(0.1 AS float), CAST(1 AS bit), CAST(1.5 AS money)", "0.1,true,1.5"),
+        ("SELECT b + ', ' + user + '!' FROM t WHERE a = 1", "x, u!"),
+        ("SELECT N'x', N'y' + N'z'", "x,yz"),
+        (
+            "SELECT DATEADD(day, a, t), DATEADD('month', 1, t) FROM t WHERE a = 1",
+            "2026-01-06T10:00:00.0000000Z,2026-02-05T10:00:00.0000000Z",
+        ),
+        (
+            "SELECT DATEADD(month, 1, '2026-01-31'), DATEADD(hour, 1, '20260131 10:30')",
+            "2026-02-28T00:00:00.0000000Z,2026-01-31T11:30:00.0000000Z",
+        ),
+        ("SELECT DATEDIFF(day, '2026-01-01', '2026-01-05'), DATEDIFF('hour', '2026-01-01', t) FROM t WHERE a = 1", "4,106"),
+        (
+            "SELECT DATEDIFF(day, x, '2026-01-05'), DATEADD(day, 1, x), YEAR('2026-01-05') FROM (VALUES ('2026-01-01')) v(x)",
+            "4,2026-01-02T00:00:00.0000000Z,2026",
+        ),
+        (
+            "SELECT DATE_TRUNC(MONTH, t), DATE_TRUNC(t, MONTH), TIMESTAMP_TRUNC(t, HOUR) FROM t WHERE a = 1",
+            "2026-01-01T00:00:00.0000000Z,2026-01-01T00:00:00.0000000Z,2026-01-05T10:00:00.0000000Z",
+        ),
+        (
+            "SELECT DATEPART(iso_week, t), DATEPART(dayofyear, t), DATENAME(month, t), DATENAME(weekday, t) FROM t WHERE a = 1",
+            "2,5,January,Monday",
+        ),
+        (
+            "SELECT EOMONTH('2026-02-10'), EOMONTH(t, 1), LAST_DAY(t) FROM t WHERE a = 1",
+            "2026-02-28T00:00:00.0000000Z,2026-02-28T00:00:00.0000000Z,2026-01-31T00:00:00.0000000Z",
+        ),
+        (
+            "SELECT FORMAT(t, 'yyyy-MM-dd HH:mm'), strftime('%Y', t), strftime(t, '%m') FROM t WHERE a = 1",
+            "2026-01-05 10:00,2026,01",
+        ),
+        (
+            "SELECT t AT TIME ZONE 'Europe/Berlin', t AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Berlin', t AT TIME ZONE 'UTC' FROM t WHERE a = 1",
+            "2026-01-05T11:00:00.0000000Z,2026-01-05T11:00:00.0000000Z,2026-01-05T10:00:00.0000000Z",
+        ),
+        (
+            "SELECT CAST('2026-01-05 10:30' AS timestamp), TIMESTAMP '2026-01-05 10:30', count(*) FROM t WHERE t > '20260206'",
+            "2026-01-05T10:30:00.0000000Z,2026-01-05T10:30:00.0000000Z,2",
+        ),
+        ("SELECT DECODE(b, 'x', 'one', 'y', 'two', 'many') FROM t ORDER BY a", "one two many"),
+        (
+            "SELECT DECODE(NULL, NULL, 'none', 'some'), DECODE('z', 'x', 1) IS NULL, CHOOSE(2, 'a', 'b'), CHOOSE(3, 'a', 'b') IS NULL",
+            "none,true,b,true",
+        ),
+        (
+            "SELECT STUFF('abcdef', 2, 3, 'XY'), STUFF('abc', 4, 1, 'x') IS NULL, STUFF('abc', 1, 1, NULL), STUFF(NULL, 1, 1, 'x') IS NULL",
+            "aXYef,true,bc,true",
+        ),
+        (
+            "SELECT CHARINDEX('b', 'abcb', 3), CHARINDEX('b', 'abcb', -1), CHARINDEX('z', 'abcb', 2), CHARINDEX('b', NULL, 2) IS NULL",
+            "4,2,0,true",
+        ),
+        ("SELECT PATINDEX('%[0-9]%', 'abc123'), PATINDEX('b%', 'abc'), PATINDEX('%_c', 'abc')", "4,0,2"),
+        ("SELECT CEILING(1.2), SIGN(-2), MOD(7, 3), SQUARE(3), UNICODE('A'), CHAR(66), ~5", "2.0,-1.0,1,9.0,65,B,-6"),
+        ("SELECT STRING_AGG(b, ',') WITHIN GROUP (ORDER BY a DESC) FROM t", "z,y,x"),
+        ("SELECT GROUP_CONCAT(b ORDER BY a SEPARATOR '-'), LISTAGG(b) FROM t WHERE a < 3", "x-y,xy"),
+        ("SELECT COUNT_IF(a > 1), COUNTIF(a > 2), SAFE_DIVIDE(1, 2), SAFE_DIVIDE(1, 0) IS NULL FROM t", "2,1,0.5,true"),
+        ("SELECT x.a, s.b FROM t x CROSS APPLY (SELECT b FROM t y WHERE y.a = x.a) s WHERE x.a = 2", "2,y"),
+        ("SELECT x.a, s.b FROM t x OUTER APPLY (SELECT b FROM t y WHERE y.a = x.a + 2) s ORDER BY 1", "1,z 2, 3,"),
+        ("SELECT b, count(*) FROM t WHERE a < 3 GROUP BY b WITH ROLLUP ORDER BY 1 NULLS LAST", "x,1 y,1 ,2"),
+        ("SELECT count(*) FROM t WITH (NOLOCK) JOIN t u (NOLOCK) ON t.a = u.a", "3"),
+        ("SELECT DISTINCT upper(b) FROM t ORDER BY upper(b) DESC", "Z Y X"),
+        ("SELECT DISTINCT a + 1 AS n FROM t ORDER BY a + 1 DESC", "4 3 2"),
+        ("SELECT lower(b) FROM t UNION SELECT 'a' ORDER BY lower(b)", "a x y z"),
+        (
+            "SELECT NVL(a, 0), IFNULL(a, 0), DATE '2026-01-05' = CAST('2026-01-05' AS date), CAST('2026-01-05' AS date) FROM t WHERE a = 1",
+            "1,1,true,2026-01-05T00:00:00.0000000Z",
+        ),
+        ("SELECT '50%' LIKE '50!%' ESCAPE '!', 'a_b' LIKE 'a!_b' ESCAPE '!', '[x]' LIKE '\\[x]'", "true,true,true"),
         ("SELECT COUNT_BIG(*), COUNT_BIG(a) FROM t", "3,3"),
         ("SELECT round(STDEV(a), 3), round(STDEVP(a), 3) FROM t", "1.0,0.816"),
         ("SELECT CAST(1 AS NVARCHAR(10)), CAST('2026-01-05' AS DATETIME2)", "1,2026-01-05T00:00:00.0000000Z"),
@@ -135,16 +211,52 @@ fn what_does_not_is_refused_with_what_to_write() {
         ("SELECT a FROM t WHERE b REGEXP 'x'", "REGEXP", "~ 'pattern'"),
         ("SELECT a FROM t WHERE b GLOB 'x*'", "GLOB", "LIKE 'a%'"),
         ("SELECT a FROM t WHERE b = \"x\"", "No field named x", "single quotes"),
-        ("SELECT b + 'x' FROM t", "not added with +", "||"),
-        ("SELECT CONVERT(varchar, t, 120) FROM t", "convert", "CAST(x AS varchar)"),
-        ("SELECT CONVERT(varchar(10), a) FROM t", "CONVERT", "CAST(x AS varchar)"),
-        ("SELECT TRY_CONVERT(int, b) FROM t", "CONVERT", "TRY_CAST(x AS int)"),
         ("SELECT DATEPART(weekday, t) FROM t", "weekday", "'dow'"),
-        ("SELECT GROUP_CONCAT(b SEPARATOR ',') FROM t", "group_concat", "string_agg"),
-        ("SELECT FORMAT(t, 'yyyy-MM') FROM t", "format", "to_char(x, '%Y-%m-%d')"),
         ("SELECT to_char(t, 'YYYY-MM') FROM t", "'YYYY-MM' has none", "%Y-%m-%d"),
-        ("SELECT DATEADD(day, a, t) FROM t", "dateadd", "INTERVAL '1 day'"),
         ("SELECT TIMESTAMPDIFF(month, t, t) FROM t", "timestampdiff", "DATEDIFF(day, earlier, later)"),
+        ("SELECT b + user FROM t", "not added with +", "||"),
+        ("SELECT b + 1 FROM t", "`+` does not take a text and a whole number", "a || b"),
+        ("SELECT t + 1 FROM t", "`+` does not take a time and a whole number", "INTERVAL '1 day'"),
+        ("SELECT FORMAT(a, 'N2') FROM t", "'N2' is none", "round(x, 2)"),
+        ("SELECT CONVERT(date, b, 104) FROM t", "by a style", "to_date(text, '%d.%m.%Y')"),
+        ("SELECT CAST(b AS char(5)) FROM t", "filled with blanks", "varchar(5)"),
+        ("SELECT CAST(b AS uniqueidentifier) FROM t", "no type uniqueidentifier", "CAST(x AS varchar)"),
+        ("SELECT DATEADD(day, 1, b) FROM t", "'x' is not a time", "TRY_CAST(x AS timestamp)"),
+        ("SELECT DATEADD(day, 1, a) FROM t", "a time is taken here", "Int64"),
+        ("SELECT DATEDIFF(day, 'x', t) FROM t", "'x' is no time", "2026-01-05"),
+        ("SELECT DATEADD(bogus, 1, t) FROM t", "bogus is no unit", "millisecond"),
+        ("SELECT DATE_FORMAT(t, '%M %Y') FROM t", "`%M` means one thing", "%B for the name of a month"),
+        ("SELECT TIMESTAMP '2026-01-05 10:00:00' AT TIME ZONE 'Europe/Berlin'", "written out", "datetime_local_to_utc"),
+        ("SELECT t AT TIME ZONE 'W. Europe Standard Time' FROM t", "a zone of Windows", "Europe/Berlin"),
+        ("SELECT LEFT(b, -1) FROM t", "LEFT takes no length below zero", "substr"),
+        ("SELECT LEFT(b, CHARINDEX('q', b) - 1) FROM t", "LEFT takes no length below zero", "greatest(n, 0)"),
+        ("SELECT RIGHT(b, a - 2) FROM t", "RIGHT takes no length below zero", "CASE WHEN"),
+        ("SELECT SUBSTR(b, -2) FROM t", "counts from the end", "right(x, 2)"),
+        ("SELECT LOG(a) FROM t", "natural logarithm", "log10"),
+        ("SELECT a ^ 2 FROM t", "exclusive or", "power(a, b)"),
+        ("SELECT a FROM t WHERE b LIKE '[ab]%'", "brackets in a pattern", "SIMILAR TO"),
+        ("SELECT a FROM t WHERE b LIKE ANY ('a%')", "LIKE ANY", "OR x LIKE"),
+        ("SELECT b FROM t INTERSECT ALL SELECT b FROM t", "INTERSECT ALL", "row_number()"),
+        ("SELECT b FROM t EXCEPT ALL SELECT b FROM t", "EXCEPT ALL", "row_number()"),
+        ("SELECT b, count(*) FROM t GROUP BY b WITH TOTALS", "WITH TOTALS", "GROUPING SETS"),
+        ("SELECT a FROM t PREWHERE a > 1", "PREWHERE", "WHERE"),
+        ("SELECT a FROM t CONNECT BY PRIOR a = a", "CONNECT BY", "WITH RECURSIVE"),
+        ("SELECT * ILIKE 'a%' FROM t", "* ILIKE", "EXCEPT"),
+        ("SELECT a FROM t PARTITION (p)", "part of a table", "WHERE"),
+        ("SELECT a FROM t LIMIT 1 BY b", "LIMIT BY", "QUALIFY"),
+        ("SELECT a FROM t FORMAT JSON", "FORMAT", "-f json"),
+        ("SELECT value FROM STRING_SPLIT('a,b', ',')", "gives rows", "mv-expand"),
+        ("SELECT b COLLATE NOCASE FROM t", "COLLATE is not supported", "lower(a)"),
+        ("SELECT bogus(a) FROM t", "no function `bogus`", "kqlake functions"),
+        ("SELECT strcat(b, b) FROM t", "no function `strcat`", "kql.strcat"),
+        ("SELECT regexp_extract(b, 'x') FROM t", "regexp_extract", "kql.extract"),
+        ("SELECT sum(b) FROM t", "does not take (a text)", "CAST(x AS double)"),
+        ("SELECT round(a, 1, 1) FROM t", "does not take 3 arguments", "it takes"),
+        ("SELECT b, a FROM t GROUP BY b", "neither in GROUP BY nor in an aggregate", "any_value"),
+        ("SELECT a FROM t WHERE row_number() OVER () = 1", "window function", "QUALIFY"),
+        ("SELECT a AS n FROM t WHERE n > 1", "No field named n", "name of the result"),
+        ("SELECT 1 / 0", "divided by zero", "nullif"),
+        ("SELECT a FROM t WHERE b = 7", "the text 'x' is not a whole number", "TRY_CAST"),
         ("SELECT a FROM dbo.t", "kqlake.public", "write `t` alone"),
         ("SELECT * FROM sys.tables", "tables", "SHOW TABLES"),
         ("SELECT * FROM sqlite_master", "sqlite_master", "information_schema.columns"),
@@ -155,6 +267,76 @@ fn what_does_not_is_refused_with_what_to_write() {
         let run = run_in(dir.path(), &["sql", "--table", "t=t.csv", sql]).exits(3).says(what).says(advice);
         assert!(!run.err.contains("Ident {"), "{sql}: {}", run.err);
     }
+}
+
+#[test]
+fn an_error_shows_its_place() {
+    let dir = with_table();
+    for (sql, place) in [
+        ("SELECT a,\n  bogus(b) FROM t", "query:2:3"),
+        ("SELECT [a], [b], nope FROM t", "query:1:18"),
+        ("SELECT kql.not(a = 1), kql.nope(a) FROM t", "query:1:24"),
+        ("SELECT a FROM t WHERE", "query:1:22"),
+        ("SELECT (1", "query:1:10"),
+        ("SELECT a FROM nope", "query:1:15"),
+        ("SELECT x.a FROM t x JOIN t y ON x.a = y.a WHERE a = 1", "query:1:49"),
+        ("SELECT DATEADD(day, 1, 'x') FROM t", "query:1:8"),
+        ("SELECT a FROM t WHERE b LIKE '[ab]'", "query:1:23"),
+        ("SELECT kql.bin(a) FROM t", "query:1:8"),
+    ] {
+        run_in(dir.path(), &["sql", "--table", "t=t.csv", sql]).exits(3).says(place);
+    }
+    std::fs::create_dir(dir.path().join("sql")).expect("a folder");
+    std::fs::write(dir.path().join("sql/wrong.sql"), "SELECT\n nope(1)").expect("a file");
+    run_in(dir.path(), &["run", "wrong"]).exits(3).says("wrong.sql:2:2").says("no function `nope`");
+}
+
+#[test]
+fn json_has_no_order_and_is_no_text() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let values = "FROM (VALUES ('{\"x\":9,\"t\":\"a\"}'), ('{\"x\":10,\"t\":\"b\"}')) v(j)";
+    for sql in [
+        "SELECT max(j->'x') {}",
+        "SELECT min(json_extract(j, '$.x')) {}",
+        "SELECT j->'x' {} ORDER BY j->'x'",
+        "SELECT j->'x' AS n {} ORDER BY n",
+        "SELECT j->'x' {} ORDER BY 1 DESC",
+        "SELECT rank() OVER (ORDER BY j->'x') {}",
+        "SELECT max(j->'x') OVER () {}",
+        "SELECT first_value(j->'x' ORDER BY j->'x') {}",
+        "SELECT greatest(j->'x', j->'t') {}",
+        "SELECT j->'t' = 'a' {}",
+        "SELECT j->'x' = j->'t' {}",
+        "SELECT count(*) {} WHERE j->'t' <> 'a'",
+        "SELECT count(*) {} WHERE j->'t' IN ('a', 'b')",
+        "SELECT count(*) {} WHERE j->'t' IN (SELECT 'a')",
+        "SELECT count(*) {} WHERE j->'t' LIKE 'a%'",
+        "SELECT count(*) {} WHERE j['t'] IS DISTINCT FROM 'a'",
+        "SELECT CASE j->'t' WHEN 'a' THEN 1 END {}",
+        "SELECT v.j {} JOIN (VALUES ('a')) w(t) ON v.j->'t' = w.t",
+    ] {
+        run_in(dir.path(), &["sql", &sql.replace("{}", values)]).exits(3).says("is JSON").says("bag->>'key'");
+    }
+    for (sql, expected) in [
+        ("SELECT max((j->>'x')::double), min(j->>'t') {}", "10.0,a"),
+        ("SELECT count(*) {} WHERE j->>'t' = 'a' AND j->'x' = 9 AND j->'x' IS NOT NULL", "1"),
+        ("SELECT count(*) {} WHERE j->'t' LIKE '%a%' AND CAST(j->'x' AS varchar) = '9'", "1"),
+        ("SELECT count(DISTINCT j->'t') {}", "2"),
+    ] {
+        let rows = csv_rows(&run_in(dir.path(), &["sql", &sql.replace("{}", values)]).exits(0).out);
+        assert_eq!(rows[1].join(","), expected, "{sql}");
+    }
+}
+
+#[test]
+fn a_view_that_a_file_cannot_make_is_named() {
+    let dir = with_table();
+    let files = ["--table", "traces=t.csv"];
+    run_in(dir.path(), &[&["query"], &files[..], &["AppTraces | count"]].concat())
+        .exits(3)
+        .says("the view 'AppTraces' cannot be made")
+        .says("query:1:1")
+        .says("or another name");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, plan_er
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, GetFieldAccess, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    TypeSignature, Volatility, lit,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, GetFieldAccess, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, TypeSignature, Volatility, lit,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
@@ -325,6 +325,16 @@ pub(super) fn refuse_order_of_json(left: &Expr, right: &Expr, schema: &DFSchema)
     }
 }
 
+/// True for a text that is no number, and for texts that are joined.
+fn joins(e: &Expr) -> bool {
+    match e {
+        Expr::Literal(value, _) => value.try_as_str().flatten().is_some_and(|text| text.trim().parse::<f64>().is_err()),
+        Expr::BinaryExpr(BinaryExpr { op: Operator::StringConcat, .. }) => true,
+        Expr::ScalarFunction(call) => matches!(call.name(), "concat" | "concat_ws" | "||"),
+        _ => false,
+    }
+}
+
 impl ExprPlanner for Operators {
     /// `bag['key']` and `list[0]` are what `->` is.
     fn plan_field_access(&self, expr: RawFieldAccessExpr, schema: &DFSchema) -> Result<PlannerResult<RawFieldAccessExpr>> {
@@ -373,6 +383,11 @@ impl ExprPlanner for Operators {
             refuse_order_of_json(&expr.left, &expr.right, schema)?;
         }
         let ty = |e: &Expr| Ok::<_, DataFusionError>(e.to_field(schema)?.1.data_type().clone());
+        // T-SQL joins texts with a plus. Where one is written out that is no number, nothing else can be meant.
+        if operator == "+" && (joins(&expr.left) || joins(&expr.right)) && is_text(&ty(&expr.left)?) && is_text(&ty(&expr.right)?)
+        {
+            return Ok(PlannerResult::Original(RawBinaryExpr { op: BinaryOperator::StringConcat, ..expr }));
+        }
         if compares && times::differ(&ty(&expr.left)?, &ty(&expr.right)?) {
             let (left, right) = (times::in_form(expr.left, schema)?, times::in_form(expr.right, schema)?);
             return Ok(PlannerResult::Original(RawBinaryExpr { left, right, ..expr }));

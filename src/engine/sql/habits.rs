@@ -1,96 +1,42 @@
-//! What people write who come from other dialects of SQL (T-SQL, PostgreSQL, MySQL): turned where it means one thing here, else refused
-//! with what to write in its place.
+//! What people write who come from other dialects of SQL (T-SQL, PostgreSQL, MySQL, Snowflake, BigQuery): turned where it means one
+//! thing here, else refused with what to write in its place.
+
+mod dates;
+mod ignored;
+mod renamed;
+mod texts;
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    LimitClause, ObjectName, Query, Select, SetExpr, Statement, TableFactor, TimezoneInfo, Top, TopQuantity, UnaryOperator,
+    LimitClause, ObjectName, Query, Select, SetExpr, Spanned as _, Statement, TableFactor, Top, TopQuantity, UnaryOperator,
     Value, ValueWithSpan, VisitMut as _, VisitorMut,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-use super::made::{self, binary, case, cast, interval, number, text};
-use crate::error::{Error, Result};
+use super::made::{self, binary, case, cast, number, text};
+use super::refusal::{Refusal, refused};
+use crate::error::Error;
+use kqlake_syntax::suggest::nearest;
+use renamed::{DATE_PART, INSTEAD, INSTEAD_OF_CONVERT, RENAMED, part_of};
+pub(super) use texts::cut_cast;
 
-/// Functions of other dialects that have another name here, with how many arguments they then have.
-const RENAMED: [(&str, usize, &str); 25] = [
-    ("getdate", 0, "now"),
-    ("getutcdate", 0, "now"),
-    ("sysdatetime", 0, "now"),
-    ("sysutcdatetime", 0, "now"),
-    ("utc_timestamp", 0, "now"),
-    ("curdate", 0, "current_date"),
-    ("newid", 0, "uuid"),
-    ("gen_random_uuid", 0, "uuid"),
-    ("isnull", 2, "coalesce"),
-    ("lcase", 1, "lower"),
-    ("ucase", 1, "upper"),
-    ("count_big", 1, "count"),
-    ("stdev", 1, "stddev_samp"),
-    ("stdevp", 1, "stddev_pop"),
-    ("varp", 1, "var_pop"),
-    ("json_value", 2, "json_extract_string"),
-    ("json_query", 2, "json_extract"),
-    ("year", 1, "date_part"),
-    ("quarter", 1, "date_part"),
-    ("month", 1, "date_part"),
-    ("day", 1, "date_part"),
-    ("dayofmonth", 1, "date_part"),
-    ("hour", 1, "date_part"),
-    ("minute", 1, "date_part"),
-    ("second", 1, "date_part"),
-];
+type Result<T> = std::result::Result<T, Refusal>;
 
-/// What to write in the place of `CONVERT`.
-const INSTEAD_OF_CONVERT: &str = "CAST(x AS varchar), TRY_CAST(x AS int), and to_char(x, '%Y-%m-%d') for a time's text in a form";
-/// Functions of other dialects, with what to write.
-const INSTEAD: [(&str, &str); 37] = [
-    ("convert", INSTEAD_OF_CONVERT),
-    ("try_convert", INSTEAD_OF_CONVERT),
-    ("charindex", "strpos(text, part)"),
-    ("checksum", "md5(text)"),
-    ("date", "CAST(x AS date)"),
-    ("date_add", "x + INTERVAL '1 day'"),
-    ("date_sub", "x - INTERVAL '1 day'"),
-    ("dateadd", "x + INTERVAL '1 day'"),
-    ("datediff", "kql.datetime_diff('day', later, earlier)"),
-    ("datename", "to_char(x, '%B') for a month's name, to_char(x, '%A') for a day's"),
-    ("dateserial", "make_date(year, month, day)"),
-    ("datefromparts", "make_date(year, month, day)"),
-    ("dayname", "to_char(x, '%A')"),
-    ("dayofweek", "date_part('dow', x)"),
-    ("eomonth", "kql.endofmonth(x)"),
-    ("format", "to_char(x, '%Y-%m-%d') for a time, and round(x, 2) for a number"),
-    ("from_unixtime", "to_timestamp_seconds(x)"),
-    ("group_concat", "string_agg(text, ',')"),
-    ("if", "CASE WHEN condition THEN a ELSE b END"),
-    ("iif", "CASE WHEN condition THEN a ELSE b END"),
-    ("isnull", "coalesce(a, b), or x IS NULL"),
-    ("json_extract_path_text", "json_extract_string(bag, '$.a.b')"),
-    ("last_day", "kql.endofmonth(x)"),
-    ("len", "character_length(text)"),
-    ("listagg", "string_agg(text, ',')"),
-    ("locate", "strpos(text, part)"),
-    ("monthname", "to_char(x, '%B')"),
-    ("patindex", "strpos(text, part), or regexp_instr(text, pattern)"),
-    ("replicate", "repeat(text, n)"),
-    ("space", "repeat(' ', n)"),
-    ("str_to_date", "to_timestamp(text, '%Y-%m-%d')"),
-    ("strftime", "to_char(x, '%Y-%m-%d')"),
-    ("string_split", "KQL: split(text, ',') and mv-expand"),
-    ("timestampdiff", "DATEDIFF(day, earlier, later), which counts the bounds of units that lie between, not whole units"),
-    ("unix_timestamp", "date_part('epoch', x)"),
-    ("week", "date_part('week', x)"),
-    ("weekday", "date_part('dow', x)"),
-];
+/// What a call of T-SQL's `CONVERT` with a style becomes, which nobody writes.
+pub(super) const CONVERT_BY_STYLE: &str = "convert by style";
 
 /// What tables are called in which other systems list theirs, without their schemas.
-const CATALOGS: [&str; 7] = ["tables", "pg_tables", "pg_class", "sqlite_master", "sysobjects", "objects", "databases"];
+const CATALOGS: [&str; 8] = ["tables", "columns", "pg_tables", "pg_class", "sqlite_master", "sysobjects", "objects", "databases"];
 
-fn refused(what: impl Into<String>, advice: impl Into<String>) -> Error {
-    Error::query(what).hint(advice)
+/// The functions that there are.
+pub(super) struct Known<'k> {
+    /// Those that give a value.
+    pub values: &'k dyn Fn(&str) -> bool,
+    /// Those that give rows.
+    pub rows: &'k dyn Fn(&str) -> bool,
+    /// The names of all that give a value.
+    pub names: &'k dyn Fn() -> Vec<String>,
 }
 
 /// Refuses statements that are no queries.
@@ -121,7 +67,7 @@ pub(super) fn check_kind(statement: &Statement) -> Result<()> {
         | S::ShowViews { .. }
         | S::ShowCatalogs { .. }
         | S::ShowStatus { .. } => refused(format!("`{statement}` is not supported"), TO_LOOK),
-        _ => super::no_query(),
+        _ => super::no_query().into(),
     })
 }
 
@@ -129,7 +75,40 @@ pub(super) fn check_kind(statement: &Statement) -> Result<()> {
 const TO_LOOK: &str =
     "SHOW TABLES lists the tables, DESCRIBE NAME the columns of one, and information_schema.columns those of all";
 
-fn no_variables() -> Error {
+/// The text of an expression, with `CONVERT` as T-SQL has it.
+pub(super) fn as_written(e: &Expr) -> String {
+    struct Styles;
+    impl VisitorMut for Styles {
+        type Break = ();
+        fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<()> {
+            if let Expr::Function(function) = &*e
+                && let Some(name) = plain_name(function)
+                && let Some(is_try) = name.strip_suffix(CONVERT_BY_STYLE)
+                && let Some([value, style, ty]) = args(function).as_deref()
+            {
+                *e = Expr::Convert {
+                    is_try: !is_try.is_empty(),
+                    expr: Box::new((*value).clone()),
+                    data_type: literal(ty).map(|ty| DataType::Custom(ObjectName::from(vec![Ident::new(ty)]), Vec::new())),
+                    charset: None,
+                    target_before_value: true,
+                    styles: vec![(*style).clone()],
+                };
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let text = e.to_string();
+    if !text.contains(CONVERT_BY_STYLE) {
+        return text;
+    }
+    let mut e = e.clone();
+    // It never breaks off.
+    let _ = e.visit(&mut Styles);
+    e.to_string()
+}
+
+fn no_variables() -> Refusal {
     refused("variables and placeholders are not supported in SQL", "write the value in its place")
 }
 
@@ -144,6 +123,10 @@ pub(super) fn advice(text: &str) -> Option<&'static str> {
         "pragma" => Some(TO_LOOK),
         word if word.starts_with(['\\', '.']) => Some(TO_LOOK),
         _ if has("glob") => Some("text LIKE 'a%' has % and _, and text ~ 'pattern' takes a regular expression"),
+        _ if text.to_ascii_lowercase().contains("ago(") => Some("now() - INTERVAL '7 days'"),
+        _ if has("option") => Some("leave OPTION (…) out: there is nothing that it could set"),
+        _ if has("percent") => Some("percent_rank() OVER (ORDER BY …) in a subquery, and a condition on it around"),
+        "exec" | "execute" | "if" => Some("one query is run, which begins with SELECT or WITH"),
         _ if has("go") => Some("leave GO out: one query is run at a time"),
         _ => None,
     }
@@ -157,75 +140,55 @@ pub(super) fn table_advice(name: &str) -> Option<&'static str> {
     CATALOGS.iter().any(|other| name.eq_ignore_ascii_case(other)).then_some(TO_LOOK)
 }
 
-/// What to write where a column is not there that stands in double quotes.
+/// What to write where a column is not there: a text in double quotes, a name that only the result has, or the present time.
 pub(super) fn column_advice(text: &str, message: &str) -> Option<&'static str> {
-    let name = message.strip_prefix("No field named ")?.split(['.', ' ']).next()?.trim_matches('"');
-    let is_quoted = !name.is_empty() && text.contains(&format!("\"{name}\""));
-    is_quoted.then_some("a text stands in single quotes: 'x'; double quotes are for names")
-}
-
-/// The text with names in brackets, as T-SQL has them, in double quotes, or without where they need none. No place changes.
-pub(super) fn without_brackets(text: &str) -> Option<String> {
-    if !text.contains('[') {
+    let name = message.strip_prefix("No field named ")?.split([' ']).next()?.trim_end_matches('.');
+    let name = name.rsplit('.').next()?.trim_matches('"');
+    if name.is_empty() || message.contains("case sensitive") {
         return None;
     }
-    let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize_with_location().ok()?;
-    let mut places = Vec::new();
-    for (at, open) in tokens.iter().enumerate().filter(|(_, token)| token.token == Token::LBracket) {
-        let before = tokens[..at].iter().rev().find(|token| !matches!(token.token, Token::Whitespace(_)));
-        let is_name = match before.map(|token| &token.token) {
-            // What stands behind a value is a place in it.
-            Some(Token::Word(word)) => {
-                word.quote_style.is_none() && is_keyword(word) && !word.value.eq_ignore_ascii_case("array")
-            }
-            Some(Token::RParen | Token::RBracket | Token::SingleQuotedString(_) | Token::Number(..)) => false,
-            _ => true,
-        };
-        let Some(length) = tokens[at + 1..].iter().position(|token| token.token == Token::RBracket) else { continue };
-        let inside = &tokens[at + 1..at + 1 + length];
-        let is_word = |token: &Token| matches!(token, Token::Word(word) if word.quote_style.is_none());
-        let begins = inside.first().is_some_and(|token| is_word(&token.token));
-        let are_words =
-            inside.iter().all(|token| is_word(&token.token) || matches!(token.token, Token::Whitespace(_) | Token::Number(..)));
-        if !(is_name && begins && are_words) {
-            continue;
-        }
-        let is_plain = matches!(inside, [token] if matches!(&token.token, Token::Word(word) if !is_keyword(word)));
-        let mark = if is_plain { ' ' } else { '"' };
-        places.extend([open, &tokens[at + 1 + length]].map(|token| (token.span.start.line, token.span.start.column, mark)));
+    if text.contains(&format!("\"{name}\"")) {
+        return Some("a text stands in single quotes: 'x'; double quotes are for names");
     }
-    let (mut line, mut column, mut places) = (1, 1, places.into_iter().peekable());
-    let turned = text.chars().map(|character| {
-        let mark = places.next_if(|place| (place.0, place.1) == (line, column)).map(|place| place.2);
-        (line, column) = if character == '\n' { (line + 1, 1) } else { (line, column + 1) };
-        mark.unwrap_or(character)
-    });
-    Some(turned.collect())
+    if ["sysdate", "systimestamp", "localtimestamp", "getdate"].iter().any(|other| name.eq_ignore_ascii_case(other)) {
+        return Some("now() is the present time, current_date the day");
+    }
+    let words: Vec<&str> = text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).collect();
+    let is_alias = words.windows(2).any(|pair| pair[0].eq_ignore_ascii_case("as") && pair[1].eq_ignore_ascii_case(name));
+    is_alias.then_some("a name of the result is known to GROUP BY, HAVING and ORDER BY, and not to WHERE or beside it: repeat its expression, or name it in a subquery")
 }
 
-fn is_keyword(word: &datafusion::sql::sqlparser::tokenizer::Word) -> bool {
-    word.keyword != datafusion::sql::sqlparser::keywords::Keyword::NoKeyword
-}
-
-/// Turns what has one meaning here. `known` says whether there is a function of a name.
+/// Turns what has one meaning here.
 ///
 /// # Errors
 /// For what has none, with what to write.
-pub(super) fn turn(statement: &mut Statement, known: &dyn Fn(&str) -> bool) -> Result<()> {
-    struct Habits<'k>(&'k dyn Fn(&str) -> bool);
+pub(super) fn turn(statement: &mut Statement, known: &Known<'_>) -> Result<()> {
+    struct Habits<'k>(&'k Known<'k>);
     impl VisitorMut for Habits<'_> {
-        type Break = Error;
-        fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
-            flow(of_query(query))
+        type Break = Refusal;
+        fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Refusal> {
+            flow(of_query(query).map_err(|refusal| refusal.at(query.span())))
         }
-        fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
-            flow(of_select(select))
+        fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Refusal> {
+            let place = select.select_token.0.span;
+            flow(of_select(select).map_err(|refusal| refusal.at(place)))
         }
-        fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
-            flow(of_table(factor))
+        fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Refusal> {
+            flow(ignored::of_table(factor, self.0.rows).map_err(|refusal| refusal.at(factor.span())))
         }
-        fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<Error> {
-            flow(of_expression(e, self.0))
+        fn pre_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<Refusal> {
+            // Before the arguments are turned, which would be no words any more.
+            flow(of_written(e).map_err(|refusal| refusal.at(e.span())))
+        }
+        fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<Refusal> {
+            flow(of_expression(e, self.0).map_err(|refusal| refusal.at(e.span())))
+        }
+        fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<Refusal> {
+            // T-SQL's texts of two bytes a character.
+            if let Value::NationalStringLiteral(text) = &mut value.value {
+                value.value = Value::SingleQuotedString(std::mem::take(text));
+            }
+            ControlFlow::Continue(())
         }
     }
     match statement.visit(&mut Habits(known)) {
@@ -234,15 +197,13 @@ pub(super) fn turn(statement: &mut Statement, known: &dyn Fn(&str) -> bool) -> R
     }
 }
 
-fn flow(done: Result<()>) -> ControlFlow<Error> {
+fn flow(done: Result<()>) -> ControlFlow<Refusal> {
     done.map_or_else(ControlFlow::Break, ControlFlow::Continue)
 }
 
 /// `TOP` and `FETCH` are limits.
 fn of_query(query: &mut Query) -> Result<()> {
-    if query.for_clause.is_some() {
-        return Err(refused("FOR JSON and FOR XML are not supported", "-f json and -f ndjson write the answer as JSON"));
-    }
+    ignored::of_query(query)?;
     let top = if let SetExpr::Select(select) = query.body.as_mut() { select.top.take() } else { None };
     if let Some(Top { with_ties, percent, quantity }) = top {
         let rows = match quantity {
@@ -281,33 +242,73 @@ fn of_select(select: &mut Select) -> Result<()> {
         ));
     }
     if select.into.is_some() {
-        return Err(super::no_query());
+        return Err(super::no_query().into());
     }
-    Ok(())
+    ignored::of_select(select)
 }
 
-fn of_table(factor: &TableFactor) -> Result<()> {
-    match factor {
-        TableFactor::Pivot { .. } => Err(refused(
-            "PIVOT is not supported in SQL",
-            "a column each: sum(CASE WHEN key = 'a' THEN value END) AS a; KQL has `evaluate pivot(key, sum(value))`",
-        )),
-        TableFactor::Unpivot { .. } => Err(refused(
-            "UNPIVOT is not supported in SQL",
-            "SELECT 'a' AS key, a AS value FROM t UNION ALL SELECT 'b', b FROM t; KQL has `evaluate narrow()`",
-        )),
-        TableFactor::JsonTable { .. } | TableFactor::OpenJsonTable { .. } | TableFactor::XmlTable { .. } => Err(refused(
-            "tables of JSON and XML are not supported in SQL",
-            "bag->'key' and json_extract(bag, '$.a[0]') read a value; KQL has mv-expand for the elements of an array",
-        )),
-        TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
-            Err(refused("TABLESAMPLE is not supported", "WHERE random() < 0.1 gives a tenth of the rows"))
+/// What is refused, or turned, as it was written.
+fn of_written(e: &mut Expr) -> Result<()> {
+    match e {
+        Expr::Like { any: true, .. } | Expr::ILike { any: true, .. } => {
+            Err(refused("LIKE ANY is not supported", "x LIKE 'a%' OR x LIKE 'b%', or x ~ '^(a|b)'"))
+        }
+        Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => texts::like(pattern, escape_char),
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            // T-SQL says the zone of a time before it asks for another one.
+            if let Expr::AtTimeZone { timestamp: inner, time_zone: of } = timestamp.as_ref()
+                && literal(of).is_some_and(|zone| zone.eq_ignore_ascii_case("utc"))
+            {
+                *timestamp = inner.clone();
+            }
+            *e = dates::at_zone(timestamp, time_zone)?;
+            Ok(())
+        }
+        Expr::Function(function) => {
+            let place = function.name.span();
+            of_written_call(e).map_err(|refusal| refusal.at(place))
         }
         _ => Ok(()),
     }
 }
 
-fn of_expression(e: &mut Expr, known: &dyn Fn(&str) -> bool) -> Result<()> {
+/// A call whose arguments may be words that are no columns.
+fn of_written_call(e: &mut Expr) -> Result<()> {
+    let Expr::Function(function) = e else { return Ok(()) };
+    let Some(name) = plain_name(function) else { return Ok(()) };
+    let Some(given) = args(function).map(|given| given.into_iter().cloned().collect::<Vec<Expr>>()) else { return Ok(()) };
+    let made = match (name.as_str(), given.as_slice()) {
+        ("datediff" | "datediff_big", [unit, from, to]) => Some(dates::between(unit, from, to)?),
+        ("datediff", [to, from]) => Some(dates::days_between(to, from)?),
+        ("dateadd", [unit, number, time]) => Some(dates::add(unit, number, time)?),
+        ("date_trunc" | "timestamp_trunc", arguments) => dates::trunc(&name, arguments)?,
+        ("datename", [part, time]) => Some(dates::name(part, time)?),
+        ("datepart" | "datetrunc", [_, time]) => {
+            let time = dates::time(time)?;
+            if let FunctionArguments::List(list) = &mut function.args
+                && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(first)), FunctionArg::Unnamed(FunctionArgExpr::Expr(second))] =
+                    list.args.as_mut_slice()
+            {
+                dates::settle_part(&name, first)?;
+                *second = time;
+            }
+            None
+        }
+        _ => None,
+    };
+    if let Some(made) = made {
+        *e = made;
+    }
+    Ok(())
+}
+
+/// The name of a function that has one part, in lower case.
+fn plain_name(function: &Function) -> Option<String> {
+    let [part] = function.name.0.as_slice() else { return None };
+    part.as_ident().map(|ident| ident.value.to_lowercase())
+}
+
+fn of_expression(e: &mut Expr, known: &Known<'_>) -> Result<()> {
     match e {
         Expr::RLike { .. } => {
             Err(refused("RLIKE and REGEXP are not supported", "text ~ 'pattern', and text ~* 'pattern' without case"))
@@ -315,19 +316,87 @@ fn of_expression(e: &mut Expr, known: &dyn Fn(&str) -> bool) -> Result<()> {
         Expr::Identifier(name) if name.quote_style.is_none() && name.value.starts_with('@') => Err(no_variables()),
         Expr::Value(ValueWithSpan { value: Value::Placeholder(_), .. }) => Err(no_variables()),
         Expr::Function(function) => {
-            let [part] = function.name.0.as_slice() else { return Ok(()) };
-            let Some(name) = part.as_ident().map(|ident| ident.value.to_lowercase()) else { return Ok(()) };
-            if known(&name) { of_known(&name, function) } else { of_function(&name, e) }
+            let place = function.name.span();
+            of_call(e, known).map_err(|refusal| refusal.at(place))
+        }
+        Expr::Cast { expr, data_type, .. } if is_instant(data_type) && literal(expr).is_some() => {
+            normalise(expr);
+            Ok(())
+        }
+        Expr::TypedString(typed) if is_instant(&typed.data_type) => {
+            if let Value::SingleQuotedString(text) = &mut typed.value.value
+                && let Some(iso) = super::times::iso(text)
+            {
+                *text = iso;
+            }
+            Ok(())
+        }
+        Expr::Substring { substring_from: Some(from), .. } if whole(from).is_some_and(|from| from < 0) => {
+            texts::check_cut("substring", &[number(1), from.as_ref().clone()])
+        }
+        Expr::Cast { kind, expr, data_type, array: false, format: None } => {
+            let turned = texts::cast_to(kind.clone(), expr, data_type.clone())?;
+            *e = turned;
+            Ok(())
         }
         // T-SQL writes the type first, which is read as a value before a type of the value's name.
-        Expr::Convert { is_try, expr, data_type: Some(data_type), charset: None, styles, .. }
-            if styles.is_empty() && !matches!(data_type, DataType::Custom(..)) =>
-        {
+        Expr::Convert { is_try, expr, data_type: Some(data_type), charset: None, styles, .. } if styles.is_empty() => {
             let kind = if *is_try { CastKind::TryCast } else { CastKind::Cast };
-            *e = cast(kind, expr, data_type.clone());
+            let turned = texts::cast_to(kind, expr, data_type.clone())?;
+            *e = turned;
             Ok(())
         }
         Expr::Convert { .. } => Err(refused("CONVERT of this form is not supported", INSTEAD_OF_CONVERT)),
+        Expr::Collate { .. } => Err(refused(
+            "COLLATE is not supported: texts are compared as they are written, capitals before small letters",
+            "lower(a) = lower(b), and ORDER BY lower(a)",
+        )),
+        Expr::JsonAccess { .. } => {
+            Err(refused("a value of a bag is not read with a colon here", "bag->>'key', and bag->'key' for JSON"))
+        }
+        Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr } => {
+            *e = binary(number(-1), BinaryOperator::Minus, Expr::Nested(expr.clone()));
+            Ok(())
+        }
+        Expr::BinaryOp { op, right, .. } => of_operator(op).map_err(|refusal| refusal.at(right.span())),
+        _ => Ok(()),
+    }
+}
+
+/// True for the type of a time of a day.
+fn is_instant(ty: &DataType) -> bool {
+    matches!(ty, DataType::Timestamp(..) | DataType::Datetime(_)) || ty.to_string().to_lowercase().starts_with("datetime")
+}
+
+/// A text of a time that is written out, with the seconds that other dialects let people leave out.
+fn normalise(e: &mut Expr) {
+    match e {
+        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) => {
+            if let Some(iso) = super::times::iso(text) {
+                *text = iso;
+            }
+        }
+        Expr::Nested(e) => normalise(e),
+        _ => {}
+    }
+}
+
+/// Refuses operators that dialects read in two ways, or that there are none of.
+fn of_operator(op: &BinaryOperator) -> Result<()> {
+    use BinaryOperator as O;
+    match op {
+        O::BitwiseXor => {
+            Err(refused("^ is the exclusive or of bits in T-SQL, and a power elsewhere", "power(a, b), or kql.binary_xor(a, b)"))
+        }
+        O::DuckIntegerDivide | O::MyIntegerDivide => {
+            Err(refused(format!("{op} is not supported"), "a / b, which is whole where both are whole numbers"))
+        }
+        O::AtArrow | O::ArrowAt | O::Question | O::QuestionAnd | O::QuestionPipe | O::HashMinus | O::AtQuestion | O::AtAt => {
+            Err(refused(format!("the operator {op} is not supported"), "bag->>'key' = 'x', and bag->'key' IS NOT NULL"))
+        }
+        O::Regexp | O::Match => {
+            Err(refused(format!("{op} is not supported"), "text ~ 'pattern', and text ~* 'pattern' without case"))
+        }
         _ => Ok(()),
     }
 }
@@ -339,25 +408,49 @@ fn args(function: &Function) -> Option<Vec<&Expr>> {
     list.args.iter().map(expression).collect()
 }
 
-fn of_known(name: &str, function: &mut Function) -> Result<()> {
-    if matches!(name, "datepart" | "datetrunc")
-        && let FunctionArguments::List(list) = &mut function.args
-        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first @ Expr::Identifier(_)))) = list.args.first_mut()
+fn of_call(e: &mut Expr, known: &Known<'_>) -> Result<()> {
+    let Expr::Function(function) = e else { return Ok(()) };
+    let Some(name) = plain_name(function) else {
+        let name = function.name.to_string().to_lowercase().replace('"', "");
+        return if (known.values)(&name) { Ok(()) } else { Err(unknown(&name, known)) };
+    };
+    // Words such as USER are calls to the parser, and columns to people.
+    if matches!(function.args, FunctionArguments::None)
+        && !(known.values)(&name)
+        && let Some(column) = function.name.0.first().and_then(|part| part.as_ident())
     {
-        let part = if let Expr::Identifier(part) = first { unit(part) } else { None };
-        let Some(part) = part.filter(|part| *part != "week") else {
-            return Err(refused(
-                format!("{name} does not know the part {first}"),
-                "date_part('dow', x), and 'week' for weeks of ISO 8601",
-            ));
-        };
-        *first = text(part);
+        *e = Expr::Identifier(column.clone());
+        return Ok(());
     }
-    let given = args(function);
-    let (true, Some([_, Expr::Value(form)])) = (matches!(name, "to_char" | "date_format"), given.as_deref()) else {
+    ignored::of_call(function, &name)?;
+    let given: Vec<Expr> = args(function).unwrap_or_default().into_iter().cloned().collect();
+    texts::check_cut(&name, &given)?;
+    if name == "decode" && given.len() > 2 {
+        *e = short(texts::decoded(&given[0], &given[1..]))?;
+        return Ok(());
+    }
+    // What is wrong with arrays the library says.
+    if name == "unnest" {
+        return Ok(());
+    }
+    if (known.values)(&name) { of_known(&name, &given) } else { of_function(&name, &given, e, known) }
+}
+
+fn of_known(name: &str, given: &[Expr]) -> Result<()> {
+    if name == "log" {
+        return Err(refused(
+            "log is the natural logarithm in some dialects, and that of base 10 in others",
+            "ln(x), log10(x), log2(x), or ln(x) / ln(base)",
+        ));
+    }
+    let (true, Some(form)) =
+        (matches!(name, "to_char" | "date_format" | "to_date" | "to_timestamp"), given.get(1).and_then(literal))
+    else {
         return Ok(());
     };
-    let form = if let Value::SingleQuotedString(form) = &form.value { form.as_str() } else { "" };
+    if name == "date_format" && form.contains('%') {
+        return dates::check_form_of_my_sql(form);
+    }
     if form.contains('%') || !["YY", "yy", "MM", "DD", "dd", "HH", "MI"].iter().any(|part| form.contains(part)) {
         return Ok(());
     }
@@ -365,92 +458,114 @@ fn of_known(name: &str, function: &mut Function) -> Result<()> {
     Err(refused(format!("{name} takes a form with %, and '{form}' has none"), advice))
 }
 
-fn of_function(name: &str, e: &mut Expr) -> Result<()> {
+fn unknown(name: &str, known: &Known<'_>) -> Refusal {
+    let error = Error::query(format!("there is no function `{name}`"));
+    let names = (known.names)();
+    let of_kql = format!("{}.{name}", super::calls::PREFIX);
+    let advice = match nearest(name, names.iter().map(String::as_str)) {
+        _ if (known.values)(&of_kql) => format!("KQL has it: {of_kql}(…)"),
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`kqlake functions` lists those of KQL, which are called as kql.NAME(…)".to_owned(),
+    };
+    error.hint(advice).into()
+}
+
+fn of_function(name: &str, given: &[Expr], e: &mut Expr, known: &Known<'_>) -> Result<()> {
     let Expr::Function(function) = e else { return Ok(()) };
-    let given = args(function).unwrap_or_default();
     let is_of = |count: usize| given.len() == count || (count == 1 && given.is_empty() && name == "count_big");
     if let Some((_, _, here)) = RENAMED.iter().find(|(other, count, _)| *other == name && is_of(*count)) {
-        let part = match (*here, name) {
-            ("date_part", "dayofmonth") => Some("day"),
-            ("date_part", part) => Some(part),
-            _ => None,
-        };
-        let part = part.map(|part| FunctionArg::Unnamed(FunctionArgExpr::Expr(text(part))));
         function.name = ObjectName::from(vec![Ident::new(*here)]);
-        if let (Some(part), FunctionArguments::List(list)) = (part, &mut function.args) {
-            if let [FunctionArg::Unnamed(FunctionArgExpr::Expr(time))] = list.args.as_mut_slice() {
-                *time = timestamp(time);
-            }
-            list.args.insert(0, part);
+        if let (DATE_PART, [time], FunctionArguments::List(list)) = (*here, given, &mut function.args) {
+            let part = FunctionArg::Unnamed(FunctionArgExpr::Expr(text(part_of(name))));
+            let time = if is_null(time) || literal(time).is_some() { dates::time(time)? } else { time.clone() };
+            list.args = vec![part, FunctionArg::Unnamed(FunctionArgExpr::Expr(time))];
         }
         return Ok(());
     }
     let cloned = |e: &Expr| e.clone();
-    let made = match (name, given.as_slice()) {
+    let made = match (name, given) {
+        (CONVERT_BY_STYLE, [value, style, ty]) => Some(dates::convert(value, style, literal(ty).unwrap_or_default())?),
         ("iif" | "if", [condition, yes, no]) => Some(case(cloned(condition), cloned(yes), Some(cloned(no)))),
-        // Where nothing is looked for, the dialects differ: T-SQL's place is 0, MySQL's is 1.
-        ("charindex", [part, whole]) => Some(case(
-            binary(
-                binary(cloned(part), BinaryOperator::Eq, text("")),
-                BinaryOperator::And,
-                Expr::IsNotNull(Box::new(cloned(whole))),
-            ),
-            number(0),
-            Some(call(&["strpos"], [cloned(whole), cloned(part)])),
-        )),
+        ("choose", [place, values @ ..]) if !values.is_empty() => Some(dates::choose(place, values)),
+        ("charindex", [part, whole]) => Some(texts::char_index(part, whole, None)),
+        ("charindex", [part, whole, start]) => Some(texts::char_index(part, whole, Some(start))),
         ("locate", [part, whole]) => Some(call(&["strpos"], [cloned(whole), cloned(part)])),
+        ("locate", [part, whole, start]) => Some(texts::located(part, whole, start)),
+        ("patindex", [pattern, whole]) => {
+            literal(pattern).map(|pattern| call(&["regexp_instr"], [cloned(whole), text(&texts::pattern_of_place(pattern))]))
+        }
+        ("stuff", [whole, start, length, part]) => Some(texts::stuffed(whole, start, length, part)),
         // Blanks at the end do not count, and a number has the length of its text.
         ("len", [whole]) => {
             let whole = cast(CastKind::Cast, whole, DataType::Varchar(None));
             Some(call(&["character_length"], [call(&["rtrim"], [whole, text(" ")])]))
         }
-        ("replicate", [whole, count]) => Some(repeated(cloned(whole), count)),
-        ("space", [count]) => Some(repeated(text(" "), count)),
-        ("date", [time]) => Some(cast(CastKind::Cast, time, DataType::Date)),
-        ("datediff", [Expr::Identifier(part), from, to]) => unit(part).map(|unit| bounds_between(unit, from, to)),
-        ("datediff", [to, from]) => Some(bounds_between("day", from, to)),
-        ("dateadd", [Expr::Identifier(part), number, time]) => match (unit(part), whole(number)) {
-            (Some(_), _) if is_null(number) => Some(call(&["nullif"], [timestamp(time), timestamp(time)])),
-            (Some(unit), Some(number)) => {
-                let (number, unit) = if unit == "quarter" { (number.saturating_mul(3), "month") } else { (number, unit) };
-                Some(binary(timestamp(time), BinaryOperator::Plus, interval(&format!("{number} {unit}"))))
-            }
-            _ => None,
+        ("replicate", [whole, count]) => Some(texts::repeated(cloned(whole), count)),
+        ("space", [count]) => Some(texts::repeated(text(" "), count)),
+        ("square", [number]) => Some(call(&["power"], [cloned(number), made::number(2)])),
+        ("mod", [left, right]) => Some(binary(nested(left), BinaryOperator::Modulo, nested(right))),
+        ("safe_divide", [left, right]) => {
+            let left = cast(CastKind::Cast, left, DataType::DoublePrecision);
+            Some(binary(left, BinaryOperator::Divide, call(&["nullif"], [cloned(right), number(0)])))
+        }
+        ("countif" | "count_if", [condition]) => {
+            Some(call(&["count"], [case(cloned(condition), number(1), None)])).filter(|_| function.over.is_none())
+        }
+        ("date", [time]) => {
+            let time = if literal(time).is_some() { dates::time(time)? } else { cloned(time) };
+            Some(cast(CastKind::Cast, &time, DataType::Date))
+        }
+        ("eomonth" | "last_day", [time]) => Some(dates::end_of_month(time, None)?),
+        ("eomonth", [time, months]) => Some(dates::end_of_month(time, Some(months))?),
+        ("format", [time, form]) => match literal(form) {
+            Some(form) => Some(dates::format(time, form)?),
+            None => None,
         },
+        ("strftime", arguments) => dates::strftime(arguments)?,
         ("date_add", [time, by @ Expr::Interval(_)]) => Some(binary(cloned(time), BinaryOperator::Plus, cloned(by))),
         ("date_sub", [time, by @ Expr::Interval(_)]) => Some(binary(cloned(time), BinaryOperator::Minus, cloned(by))),
         _ => None,
     };
     if let Some(made) = made {
-        *e = made;
+        *e = short(made)?;
         return Ok(());
     }
-    match INSTEAD.iter().find(|(other, _)| *other == name) {
-        Some((_, instead)) => {
-            Err(refused(format!("the function {name} is not supported with these arguments"), format!("write {instead}")))
+    let shown = if name.ends_with(CONVERT_BY_STYLE) { "convert with a style" } else { name };
+    match INSTEAD.iter().find(|(other, _)| *other == name || (shown != name && *other == "convert")) {
+        Some((_, instead)) if RENAMED.iter().any(|(other, ..)| *other == name) => {
+            Err(refused(format!("the function {shown} is not supported with these arguments"), format!("write {instead}")))
         }
-        None => Ok(()),
+        Some((_, instead)) => {
+            let what = if given.is_empty() { String::new() } else { " with these arguments".to_owned() };
+            Err(refused(format!("the function {shown} is not supported{what}"), format!("write {instead}")))
+        }
+        None => Err(unknown(name, known)),
     }
 }
 
-/// How many bounds of a unit lie between two times, as T-SQL's `DATEDIFF` counts them. A week begins on a Sunday.
-fn bounds_between(unit: &str, from: &Expr, to: &Expr) -> Expr {
-    let days = |unit: &str, to, from| call(&["kql", "datetime_diff"], [text(unit), to, from]);
-    if unit != "week" {
-        return days(unit, timestamp(to), timestamp(from));
+/// Bytes that the text of an expression may have that stands for a call.
+const MAX_MADE: usize = 64 << 10;
+
+/// What a call became: arguments that it has more than once grow with each call inside of another.
+fn short(made: Expr) -> Result<Expr> {
+    if made.to_string().len() > MAX_MADE {
+        return Err(refused("calls stand inside of one another too often here", "name the inner ones in a subquery"));
     }
-    let start = |e| call(&["kql", "startofweek"], [timestamp(e)]);
-    binary(days("day", start(to), start(from)), BinaryOperator::Divide, number(7))
+    Ok(made)
 }
 
-/// A time; NULL is one of this type.
-fn timestamp(e: &Expr) -> Expr {
-    if is_null(e) { cast(CastKind::Cast, e, DataType::Timestamp(None, TimezoneInfo::None)) } else { e.clone() }
+fn nested(e: &Expr) -> Expr {
+    Expr::Nested(Box::new(e.clone()))
 }
 
 /// A call of a function by its plain name.
 fn call(name: &[&str], args: impl IntoIterator<Item = Expr>) -> Expr {
     made::call(name.iter().copied().map(Ident::new), args)
+}
+
+/// A call of a function whose name is in quotes.
+fn call_quoted(name: &str, args: impl IntoIterator<Item = Expr>) -> Expr {
+    made::call([Ident::with_quote('"', name)], args)
 }
 
 fn is_null(e: &Expr) -> bool {
@@ -461,9 +576,15 @@ fn is_null(e: &Expr) -> bool {
     }
 }
 
-/// A text some times over; NULL where the count is below zero, as in T-SQL.
-fn repeated(whole: Expr, count: &Expr) -> Expr {
-    case(binary(count.clone(), BinaryOperator::GtEq, number(0)), call(&["repeat"], [whole, count.clone()]), None)
+/// A text that is written out.
+fn literal(e: &Expr) -> Option<&str> {
+    match e {
+        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text) | Value::NationalStringLiteral(text), .. }) => {
+            Some(text)
+        }
+        Expr::Nested(e) => literal(e),
+        _ => None,
+    }
 }
 
 /// A number that is written out, without its fraction, as T-SQL takes it.
@@ -477,39 +598,5 @@ fn whole(e: &Expr) -> Option<i64> {
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => whole(expr).map(|number| -number),
         Expr::UnaryOp { op: UnaryOperator::Plus, expr } | Expr::Nested(expr) => whole(expr),
         _ => None,
-    }
-}
-
-/// A part of a time, with the short names of T-SQL.
-fn unit(part: &Ident) -> Option<&'static str> {
-    Some(match part.value.to_lowercase().as_str() {
-        "year" | "yyyy" | "yy" => "year",
-        "quarter" | "qq" | "q" => "quarter",
-        "month" | "mm" | "m" => "month",
-        "week" | "wk" | "ww" => "week",
-        "day" | "dd" | "d" => "day",
-        "hour" | "hh" => "hour",
-        "minute" | "mi" | "n" => "minute",
-        "second" | "ss" | "s" => "second",
-        "millisecond" | "ms" => "millisecond",
-        _ => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_in_brackets_lose_them_and_places_in_values_stay() {
-        for (written, expected) in [
-            ("SELECT [a], [b c] FROM [dbo].[t]", "SELECT  a , \"b c\" FROM  dbo . t "),
-            ("SELECT [name],\n [user] FROM t", "SELECT \"name\",\n \"user\" FROM t"),
-            ("SELECT a[1], b['k'], f(x)[y], ARRAY[z], '[s]' FROM t", "SELECT a[1], b['k'], f(x)[y], ARRAY[z], '[s]' FROM t"),
-            ("SELECT [1, 2], [a, b] FROM t", "SELECT [1, 2], [a, b] FROM t"),
-        ] {
-            assert_eq!(without_brackets(written).as_deref(), Some(expected), "{written}");
-        }
-        assert_eq!(without_brackets("SELECT a FROM t"), None);
     }
 }

@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
     WildcardAdditionalOptions,
 };
 
-use super::spans;
+use super::{habits, spans};
 
 /// Where a SELECT stands in the text.
 type Place = (u64, u64);
@@ -28,7 +28,7 @@ pub(super) struct Written(HashMap<Place, Vec<Option<String>>>);
 impl VisitorMut for Written {
     type Break = ();
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let text = |item: &SelectItem| if let SelectItem::UnnamedExpr(e) = item { Some(e.to_string()) } else { None };
+        let text = |item: &SelectItem| if let SelectItem::UnnamedExpr(e) = item { Some(habits::as_written(e)) } else { None };
         self.0.insert(place(select), select.projection.iter().map(text).collect());
         ControlFlow::Continue(())
     }
@@ -41,6 +41,31 @@ impl Written {
         // It never breaks off.
         let _ = statement.visit(&mut written);
         written
+    }
+
+    /// Names every column of a statement that has none, as it would be called: those whose names the library makes may be one.
+    pub(super) fn name_all(&self, statement: &mut Statement) {
+        struct All<'w>(&'w Written);
+        impl VisitorMut for All<'_> {
+            type Break = ();
+            fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+                let at = place(select);
+                for (item_at, item) in select.projection.iter_mut().enumerate() {
+                    let SelectItem::UnnamedExpr(e) = &*item else { continue };
+                    let name = match column(e) {
+                        _ if is_plain(e) => continue,
+                        Some([.., column]) => Some(column.value.clone()),
+                        _ => self.0.text(at, item_at).map(str::to_owned),
+                    };
+                    if let Some(name) = name {
+                        *item = SelectItem::ExprWithAlias { expr: e.clone(), alias: Ident::with_quote('"', name) };
+                    }
+                }
+                ControlFlow::Continue(())
+            }
+        }
+        // It never breaks off.
+        let _ = statement.visit(&mut All(self));
     }
 
     fn text(&self, select: Place, item: usize) -> Option<&str> {
@@ -315,13 +340,15 @@ fn is_plain(e: &Expr) -> bool {
 fn inside(e: &Expr) -> Option<&Expr> {
     match e {
         Expr::Cast { expr, .. } | Expr::Nested(expr) => Some(expr),
-        Expr::Function(call) if spans::is_of_cast(&call.name.to_string()) => match &call.args {
-            FunctionArguments::List(list) => match list.args.as_slice() {
-                [FunctionArg::Unnamed(FunctionArgExpr::Expr(e))] => Some(e),
-                _ => None,
-            },
-            _ => None,
-        },
+        Expr::Function(call) => {
+            let FunctionArguments::List(list) = &call.args else { return None };
+            let given = |arg| if let &FunctionArg::Unnamed(FunctionArgExpr::Expr(ref e)) = arg { Some(e) } else { None };
+            let name = call.name.to_string();
+            match list.args.iter().map(given).collect::<Option<Vec<&Expr>>>()?.as_slice() {
+                [e] if spans::is_of_cast(&name) => Some(e),
+                args => habits::cut_cast(&name, args),
+            }
+        }
         _ => None,
     }
 }

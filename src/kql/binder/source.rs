@@ -7,7 +7,7 @@ use super::{Bind, Binder, Binding, RowInfo, Scope};
 use crate::bound::*;
 use crate::catalog::{Answers, PromotedColumn};
 use kqlake_syntax::ast::*;
-use kqlake_syntax::diagnostics::{Diagnostic, code};
+use kqlake_syntax::diagnostics::{Diagnostic, Severity, code};
 use kqlake_value::{Type, Value};
 
 /// Operators that one pipe may have. Planning takes time in the square of it.
@@ -192,6 +192,17 @@ impl Binder<'_> {
         self.catalog_table(name)
     }
 
+    /// Puts the first of the errors about a view's text, whose places are in that text, where the view is named.
+    fn name_view(&mut self, name: &Name, before: usize) {
+        let is_error = |found: &Diagnostic| found.severity == Severity::Error && found.code != code::LIMIT;
+        let Some(first) = self.diagnostics[before..].iter().find(|found| is_error(found)).cloned() else { return };
+        let others = self.diagnostics.split_off(before).into_iter().filter(|found| !is_error(found)).collect::<Vec<_>>();
+        self.diagnostics.extend(others);
+        let message = format!("the view '{}' cannot be made of its table here: {}", name.text, first.message);
+        let advice = "give the table that stands in the place of the lake's the columns that this one has, or another name";
+        self.diagnostics.push(Diagnostic::error(first.code, name.span, message).suggest(advice));
+    }
+
     /// A table or view of the catalog.
     pub(super) fn catalog_table(&mut self, name: &Name) -> Bind<Rel> {
         let Some(schema) = self.catalog.table(&name.text) else {
@@ -225,13 +236,16 @@ impl Binder<'_> {
                 );
             }
             let root = Scope::root();
-            let mut rel = self.with_depth(name.span, |b| {
+            let before = self.diagnostics.len();
+            let bound = self.with_depth(name.span, |b| {
                 let tables = b.bind_script(&parsed.script, &root)?;
                 match tables.into_iter().next() {
                     Some((_, rel)) => Ok(rel),
                     None => b.error(code::SYNTAX, name.span, "the view has no query"),
                 }
-            })?;
+            });
+            self.name_view(name, before);
+            let mut rel = bound?;
             rel.table_name = Some(name.text.clone());
             return Ok(rel);
         }

@@ -19,7 +19,7 @@ use super::times;
 use kqlake_value::Type;
 use kqlake_value::columns::{TYPE_KEY, noted_type};
 
-pub(super) use shells::{is_of_cast, is_shell, opened, register};
+pub(super) use shells::{compares_operand, is_of_cast, is_shell, opened, register};
 pub(super) use text::turn;
 
 /// True for a field that says that it is a timespan.

@@ -21,7 +21,7 @@ use super::{beside, is_span, noted, said, second};
 use crate::engine::sql::times;
 use kqlake_kql::{Argument, bind_scalar, parameter};
 use kqlake_value::Type;
-use kqlake_value::columns::stored_field;
+use kqlake_value::columns::{noted_type, stored_field};
 
 /// Aggregates that give a value of their first argument's kind, also as window functions.
 const AGGREGATES: [&str; 12] = [
@@ -89,6 +89,11 @@ pub(in crate::engine::sql) fn register(state: &mut SessionState) -> Result<()> {
 /// True for the name of a function that the value of a cast is given to.
 pub(in crate::engine::sql) fn is_of_cast(function: &str) -> bool {
     [PLAIN, TEXT].contains(&function.trim_matches('"'))
+}
+
+/// True for the name of a `CASE` that compares an operand.
+pub(in crate::engine::sql) fn compares_operand(function: &str) -> bool {
+    CASES[2..].contains(&function)
 }
 
 /// True for a call of a shell.
@@ -452,6 +457,10 @@ impl ScalarUDFImpl for ScalarShell {
                     Ok(Arc::new(Field::new(&self.name, DataType::Utf8, true)))
                 }
                 [field] if is_span(field) => Ok(Arc::new(Field::new(&self.name, field.data_type().clone(), true))),
+                // The text of JSON is no JSON any more.
+                [field] if self.kind == Kind::Text && noted_type(field) == Some(Type::Dynamic) => {
+                    Ok(Arc::new(Field::new(&self.name, field.data_type().clone(), field.is_nullable())))
+                }
                 [field] => Ok(Arc::clone(field)),
                 _ => not_run(&self.name),
             },
