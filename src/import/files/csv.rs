@@ -17,12 +17,15 @@
 //! blanks behind a closing quote become part of the value.
 
 use super::bytes::ByteStream;
+use kqlake_value::parse::BYTE_ORDER_MARK;
 
 /// How often, on average, a byte may be read again because a quote before it was none. A file that is made to be read again
 /// and again loses more than a line to each of its faults, and is still read in linear time.
 const READINGS: u64 = 4;
 /// Bytes of the longest line end, CR CR LF.
 const LONGEST_LINE_END: usize = 3;
+/// A byte order mark before a field in quotes.
+const QUOTED_MARK: &[u8] = "\u{feff}\"".as_bytes();
 
 /// One record, its fields as bytes.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +99,10 @@ impl CsvReader {
     pub(crate) fn read(&mut self, source: &mut ByteStream<'_>, record: &mut CsvRecord) -> CsvRead {
         record.clear();
         record.line = self.line;
+        // The next one of files that were put one behind the other. In a field that has a quote it would be behind that.
+        if source.chunk().first() == BYTE_ORDER_MARK.first() && source.peek(BYTE_ORDER_MARK.len() + 1).starts_with(QUOTED_MARK) {
+            source.consume(BYTE_ORDER_MARK.len());
+        }
         let begin = source.offset();
         let (mut quoted, mut after_quote, mut field_start) = (false, false, true);
         let mut passed = Passed::default();

@@ -9,6 +9,9 @@ use super::sniff::WINDOW;
 use kqlake_lake::tables::IMPORT_ID;
 use kqlake_value::parse::without_mark;
 
+/// How PowerShell's type line begins.
+const TYPE_LINE: &[u8] = b"#TYPE";
+
 /// Walks a CSV file: its heading first, then its rows.
 pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: FileLimits) -> Result<Walked, Stop> {
     let Start { mut heading, delimiter, skipped_lines, ends_as_export } = match start_of(source) {
@@ -31,7 +34,7 @@ pub(super) fn walk(source: &mut ByteStream<'_>, sink: &mut dyn Sink, limits: Fil
         let kept = record.raw.len().min(limits.quarantine_text);
         match read {
             CsvRead::End => return Ok(Walked::Done),
-            CsvRead::Record if record.is_blank() => continue,
+            CsvRead::Record if record.is_blank() || is_type_line(&record) => continue,
             CsvRead::Bad(reason) => {
                 place.record += 1;
                 sink.item(Item::Bad { reason: reason.into(), text: &record.raw[..kept] }, place)?;
@@ -86,6 +89,11 @@ fn misfit(heading: &Heading, record: &CsvRecord) -> Option<String> {
     (found < expected || !surplus_is_blank).then(|| format!("the row has {found} fields where the heading has {expected}"))
 }
 
+/// True for the line that PowerShell puts before a heading, where files were put one behind the other.
+fn is_type_line(record: &CsvRecord) -> bool {
+    record.len() == 1 && without_mark(&record.raw).starts_with(TYPE_LINE)
+}
+
 /// Takes the dates of a row into account; true when the meaning of one depends on the order.
 fn see_dates(dates: &mut Dates, columns: &[usize], record: &CsvRecord, skipped_lines: u64) -> bool {
     let values = columns.iter().filter_map(|column| std::str::from_utf8(record.field(*column)?).ok());
@@ -111,7 +119,7 @@ impl Rest {
             match reader.read(source, &mut record) {
                 CsvRead::End => return,
                 CsvRead::Bad(_) => {}
-                CsvRead::Record if record.is_blank() => {}
+                CsvRead::Record if record.is_blank() || is_type_line(&record) => {}
                 CsvRead::Record => match heading_again(&self.heading, &record, self.ends_as_export, sink) {
                     Some(again) => {
                         if let Ok(columns) = sink.date_columns(&again) {
@@ -152,7 +160,7 @@ fn start_of(source: &mut ByteStream<'_>) -> Option<Start> {
         let ends_as_export = window[..end].ends_with(b"\r") || window[end..].starts_with(b"\r\n");
         let line = window[..end].trim_ascii();
         // Excel's separator hint, PowerShell's type line, blank lines.
-        if line.is_empty() || line.starts_with(b"sep=") || line.starts_with(b"#TYPE") {
+        if line.is_empty() || line.starts_with(b"sep=") || line.starts_with(TYPE_LINE) {
             pass_line(source);
             lines += 1;
             continue;

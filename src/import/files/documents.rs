@@ -250,6 +250,21 @@ mod tests {
     }
 
     #[test]
+    fn csv_files_put_one_behind_the_other_bring_what_stands_before_their_headings() {
+        let one = "\u{feff}#TYPE Selected.X\r\n\"id\",\"date\"\r\n\"x\",\"2026-01-01\"\r\n";
+        let two = "\u{feff}\"date\",\"id\"\r\n\"2026-01-02\",\"y\"\r\n\u{feff}1,\"w\"\r\n";
+        let text = format!("{}{one}{two}", &one[3..]);
+        let found = walked(text.as_bytes(), 1000);
+        let rows = [
+            "line 3 \"x\",\"2026-01-01\"",
+            "line 6 \"x\",\"2026-01-01\"",
+            "line 8 \"2026-01-02\",\"y\"",
+            "line 9 \u{feff}1,\"w\"",
+        ];
+        assert_eq!(found, ["id|date", rows[0], rows[1], "date|id", rows[2], rows[3]]);
+    }
+
+    #[test]
     fn returns_within_csv_values_by_the_line_end_of_the_file() {
         let rows = walked(b"a,b\r\nNor\rmal,2\r\n\"x\ry\",3\r\n4\r", 1000);
         assert_eq!(rows[..3], ["a|b", "line 2 Nor\rmal,2", "line 3 \"x\ry\",3"]);

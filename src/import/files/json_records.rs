@@ -8,9 +8,7 @@ use super::json::{self, JsonError, JsonStart};
 use super::record::{AnswerHeading, Item, Page, Place, Reason, Sink, Stop};
 use super::sniff::{self, WINDOW};
 use crate::json_text::{string_literal, unescape};
-
-/// What a file may begin with, and so what stands where files were put one behind the other.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+use kqlake_value::parse::{BYTE_ORDER_MARK, without_mark};
 
 /// Walks documents to their end, or to where they break, which is reported to the sink.
 /// What was reported to the sink already is in `passed` lines.
@@ -92,7 +90,7 @@ impl Walker<'_, '_> {
                     self.source.consume(1);
                     Ended::Whole
                 }
-                JsonStart::Other(_) if self.source.peek(BYTE_ORDER_MARK.len()).starts_with(BYTE_ORDER_MARK) => {
+                JsonStart::Other(_) if self.source.peek(BYTE_ORDER_MARK.len()).starts_with(&BYTE_ORDER_MARK) => {
                     self.source.consume(BYTE_ORDER_MARK.len());
                     Ended::Whole
                 }
@@ -153,7 +151,8 @@ impl Walker<'_, '_> {
                 continue;
             }
             let trimmed = self.buffer.trim_ascii();
-            let trimmed = trimmed.strip_prefix(BYTE_ORDER_MARK).unwrap_or(trimmed);
+            // Files were put one behind the other.
+            let trimmed = without_mark(trimmed);
             let next = self.source.peek(WINDOW);
             // Of a page that holds bytes which are no UTF-8 each record stands for itself, as in a document.
             let is_odd_page = std::str::from_utf8(trimmed).is_err() && is_page(trimmed);
