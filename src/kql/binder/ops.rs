@@ -115,10 +115,6 @@ impl Binder<'_> {
             if right.ty != Type::Dynamic {
                 return self.error(code::TYPE, right.span, format!("the text to search for must be a string, not {}", right.ty));
             }
-            self.not_run(
-                Diagnostic::error(code::TYPE, right.span, "the text to search for must be a string, not dynamic")
-                    .suggest("wrap it in tostring(…)"),
-            )?;
             right = self.coerce(right, Type::String)?;
         }
         let kind = BoundKind::Text { op, all: false, negated, case_sensitive, left: Box::new(left), needles: vec![right] };
