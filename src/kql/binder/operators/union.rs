@@ -25,14 +25,22 @@ impl UnionTarget {
         column.name == self.from && column.ty == self.ty
     }
 
-    /// Its value in the rows of a branch: null where the branch has no such column, and for strings the empty one.
-    fn of(&self, rel: &Rel, span: Span) -> BoundExpr {
-        match rel.columns.iter().find(|c| self.takes(c)) {
-            Some(column) => BoundExpr::column(column, span),
-            None if self.ty == Type::String => BoundExpr::literal(Value::String(String::new()), self.ty, span),
-            None => BoundExpr::literal(Value::Null, self.ty, span),
+    /// Its value in the rows of a branch that has no such column: null, and for strings the empty one.
+    fn missing(&self, span: Span) -> BoundExpr {
+        let value = if self.ty == Type::String { Value::String(String::new()) } else { Value::Null };
+        BoundExpr::literal(value, self.ty, span)
+    }
+}
+
+/// The columns of a branch that the targets take: for each the first one.
+fn taken_by<'r>(targets: &[UnionTarget], places: &HashMap<(&str, Type), usize>, rel: &'r Rel) -> Vec<Option<&'r BoundColumn>> {
+    let mut taken = vec![None; targets.len()];
+    for column in &rel.columns {
+        if let Some(at) = places.get(&(column.name.as_str(), column.ty)) {
+            taken[*at].get_or_insert(column);
         }
     }
+    taken
 }
 
 impl Binder<'_> {
@@ -162,7 +170,8 @@ impl Binder<'_> {
         }
         let offset = usize::from(source.is_some());
         let mirrored = self.union_promoted(&rels, &targets, &columns[offset..]);
-        for (column, target) in columns[offset..].iter().zip(&targets) {
+        let some_untyped = rels.iter().flat_map(|(_, rel)| &rel.columns).any(|c| self.untyped.contains(c.id));
+        for (column, target) in columns[offset..].iter().zip(&targets).filter(|_| some_untyped) {
             let taken = || rels.iter().flat_map(|(_, rel)| &rel.columns).filter(|c| target.takes(c)).map(|c| c.id);
             // One table says which type it is; to Microsoft's language service it is not known where one does not.
             let first = taken().find(|id| self.untyped.contains(*id));
@@ -171,13 +180,18 @@ impl Binder<'_> {
             }
         }
         let marks = self.union_marks(&rels, inner);
+        let places = targets.iter().enumerate().map(|(at, target)| ((target.from.as_str(), target.ty), at)).collect();
         let mut inputs = Vec::with_capacity(rels.len());
         for (label, rel) in rels {
             let mut exprs = Vec::with_capacity(columns.len());
             if source.is_some() {
                 exprs.push(BoundExpr::literal(Value::String(label), Type::String, span));
             }
-            exprs.extend(targets.iter().map(|t| t.of(&rel, span)));
+            let taken = taken_by(&targets, &places, &rel);
+            exprs.extend(targets.iter().zip(taken).map(|(target, taken)| match taken {
+                Some(column) => BoundExpr::column(column, span),
+                None => target.missing(span),
+            }));
             for h in &partition {
                 exprs.push(BoundExpr::new(BoundKind::Column(h.id), h.ty, span));
             }
