@@ -106,7 +106,7 @@ pub(super) fn is_of_arguments(message: &str) -> bool {
 pub(super) fn in_words(message: &str) -> Option<(String, String)> {
     if is_of_arguments(message) {
         let function = message.split("Function '").nth(1)?.split('\'').next()?;
-        let types = message.split(NO_SIGNATURE[1]).nth(1).and_then(|text| Some(text.split_once('(')?.1.split(")'").next()?));
+        let types = message.split(NO_SIGNATURE[1]).nth(1).and_then(|text| text.split_once('(')?.1.split(")'").next());
         let given = message.split(NO_SIGNATURE[2]).nth(1).map(|text| text.split(|c: char| !c.is_ascii_digit()).next());
         return match (given.flatten(), types) {
             (Some(given), _) => {
@@ -179,7 +179,7 @@ pub(super) fn in_words(message: &str) -> Option<(String, String)> {
 const TYPES: &str = "varchar, int, bigint, double, decimal(18, 2), boolean, date, timestamp and time are types";
 
 /// A type of Arrow as people call it.
-fn named_type(ty: &str) -> &str {
+pub(super) fn named_type(ty: &str) -> &str {
     match ty.trim() {
         "Utf8" | "Utf8View" | "LargeUtf8" => "a text",
         "Null" => "NULL",
@@ -211,7 +211,12 @@ pub(super) fn name_in(message: &str) -> Option<(&str, bool)> {
 pub(super) fn failed_cast(message: &str) -> Option<(String, &'static str)> {
     let (value, ty) = message.split_once("Cannot cast string '")?.1.rsplit_once("' to value of ")?;
     let ty = named_type(ty.trim_end_matches(" type"));
-    let advice = "TRY_CAST(x AS double) makes NULL of a text that is none; a text is compared with a text: x = '7'";
+    let advice = match ty {
+        "a date" | "a time" => {
+            "TRY_CAST(x AS date) makes NULL of it, and to_date(text, '%d.%m.%Y') reads other forms than 2026-01-05"
+        }
+        _ => "TRY_CAST(x AS double) makes NULL of a text that is none; a text is compared with a text: x = '7'",
+    };
     Some((format!("the text '{}' is not {ty}", shortened(value)), advice))
 }
 

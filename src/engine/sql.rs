@@ -316,10 +316,14 @@ async fn planned(
     };
     if let Some((name, error)) = unknown_table(&err, schema) {
         let place = place.or_else(|| refusal::named(text, &name, false));
+        let error = if habits::is_defined(text, &name) { error.hint(RECURSIVE) } else { error };
         return Err(Refusal::from(error).at(place).in_text(text));
     }
     Err(wrong(err, text, place))
 }
+
+/// What to write where a definition of WITH reads itself.
+const RECURSIVE: &str = "a definition that reads itself stands behind WITH RECURSIVE";
 
 /// What is wrong with a text, at its place.
 fn wrong(err: DataFusionError, text: &str, place: Option<Span>) -> Error {

@@ -139,6 +139,7 @@ fn what_means_one_thing_is_taken() {
             "SELECT CAST('2026-01-05 10:30' AS timestamp), TIMESTAMP '2026-01-05 10:30', count(*) FROM t WHERE t > '20260206'",
             "2026-01-05T10:30:00.0000000Z,2026-01-05T10:30:00.0000000Z,2",
         ),
+        ("SELECT DATEADD(day, DATEDIFF(day, 0, t), 0) FROM t WHERE a = 1", "2026-01-05T00:00:00.0000000Z"),
         ("SELECT DECODE(b, 'x', 'one', 'y', 'two', 'many') FROM t ORDER BY a", "one two many"),
         (
             "SELECT DECODE(NULL, NULL, 'none', 'some'), DECODE('z', 'x', 1) IS NULL, CHOOSE(2, 'a', 'b'), CHOOSE(3, 'a', 'b') IS NULL",
@@ -222,7 +223,9 @@ fn what_does_not_is_refused_with_what_to_write() {
         ("SELECT CAST(b AS char(5)) FROM t", "filled with blanks", "varchar(5)"),
         ("SELECT CAST(b AS uniqueidentifier) FROM t", "no type uniqueidentifier", "CAST(x AS varchar)"),
         ("SELECT DATEADD(day, 1, b) FROM t", "'x' is not a time", "TRY_CAST(x AS timestamp)"),
-        ("SELECT DATEADD(day, 1, a) FROM t", "a time is taken here", "Int64"),
+        ("SELECT DATEADD(day, 1, a) FROM t", "a time is taken here", "a whole number"),
+        ("WITH d AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM d WHERE n < 3) SELECT n FROM d", "no table `d`", "WITH RECURSIVE"),
+        ("SELECT CAST('05/01/2026' AS date)", "is not a date", "to_date"),
         ("SELECT DATEDIFF(day, 'x', t) FROM t", "'x' is no time", "2026-01-05"),
         ("SELECT DATEADD(bogus, 1, t) FROM t", "bogus is no unit", "millisecond"),
         ("SELECT DATE_FORMAT(t, '%M %Y') FROM t", "`%M` means one thing", "%B for the name of a month"),

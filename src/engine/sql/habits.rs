@@ -153,9 +153,18 @@ pub(super) fn column_advice(text: &str, message: &str) -> Option<&'static str> {
     if ["sysdate", "systimestamp", "localtimestamp", "getdate"].iter().any(|other| name.eq_ignore_ascii_case(other)) {
         return Some("now() is the present time, current_date the day");
     }
-    let words: Vec<&str> = text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).collect();
-    let is_alias = words.windows(2).any(|pair| pair[0].eq_ignore_ascii_case("as") && pair[1].eq_ignore_ascii_case(name));
+    let is_alias = words(text).windows(2).any(|pair| pair[0].eq_ignore_ascii_case("as") && pair[1].eq_ignore_ascii_case(name));
     is_alias.then_some("a name of the result is known to GROUP BY, HAVING and ORDER BY, and not to WHERE or beside it: repeat its expression, or name it in a subquery")
+}
+
+/// True for a name that stands before `AS`, as those of WITH do.
+pub(super) fn is_defined(text: &str, name: &str) -> bool {
+    words(text).windows(2).any(|pair| pair[0].eq_ignore_ascii_case(name) && pair[1].eq_ignore_ascii_case("as"))
+        && words(text).iter().any(|word| word.eq_ignore_ascii_case("with"))
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).collect()
 }
 
 /// Turns what has one meaning here.

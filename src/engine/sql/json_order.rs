@@ -58,11 +58,11 @@ fn check_one(e: &Expr, schema: &DFSchema) -> Result<()> {
             [operand, compared, ..] => refuse_equal(operand, compared, schema),
             _ => Ok(()),
         },
-        Expr::BinaryExpr(BinaryExpr { left, op, right })
-            if matches!(op, Operator::Eq | Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) =>
-        {
-            refuse_equal(left, right, schema)
-        }
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Eq | Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom,
+            right,
+        }) => refuse_equal(left, right, schema),
         Expr::InList(InList { expr, list, .. }) => list.iter().try_for_each(|e| refuse_equal(expr, e, schema)),
         Expr::InSubquery(InSubquery { expr, .. }) => {
             if is_json(expr, schema)? {

@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, ObjectName, TimezoneInfo};
 
+use crate::engine::library_texts::named_type;
 use kqlake_value::Type;
 use kqlake_value::columns::{noted_type, stored_type};
 use kqlake_value::texts::is_text;
@@ -88,7 +89,7 @@ impl ScalarUDFImpl for TimeOf {
             return Err(DataFusionError::Internal("a time is made of one value".to_owned()));
         };
         if !(is_time(field.data_type()) || is_text(field.data_type()) || *field.data_type() == DataType::Null) {
-            return plan_err!("a time is taken here, and not a value of the type {}", field.data_type());
+            return plan_err!("a time is taken here, and not {}", named_type(&field.data_type().to_string()));
         }
         if noted_type(field) == Some(Type::Dynamic) {
             return plan_err!("a time is taken here, and not JSON: (bag->>'key')::timestamp");

@@ -54,7 +54,7 @@ pub(super) fn is_part(e: &Expr) -> bool {
     matches!(e, Expr::Identifier(name) if name.quote_style.is_none()) && part_of(e).is_some()
 }
 
-/// A time: a text is read as one of ISO 8601.
+/// A time: a text is read as one of ISO 8601, and a number that is written out as T-SQL does.
 ///
 /// # Errors
 /// A text that is written out is none.
@@ -62,6 +62,11 @@ pub(super) fn time(e: &Expr) -> Result<Expr> {
     let timestamp = DataType::Timestamp(None, TimezoneInfo::None);
     if is_null(e) {
         return Ok(cast(CastKind::Cast, e, timestamp));
+    }
+    // T-SQL counts days from 1900, as in DATEADD(day, DATEDIFF(day, 0, x), 0).
+    if let Some(days) = whole(e) {
+        let first = cast(CastKind::Cast, &text("1900-01-01"), timestamp);
+        return Ok(binary(first, BinaryOperator::Plus, interval(&format!("{days} day"))));
     }
     match literal(e) {
         Some(written) => match iso(written) {
