@@ -114,6 +114,12 @@ fn the_delimiter_is_the_one_that_header_and_rows_have() {
     run_in(dir.path(), &["query", "--table", "T=t.csv", "T"])
         .exits(2)
         .says("line 3 has 1 fields, and its header 2, with `,` between them");
+    // One record among many that is not as the others has no say.
+    write(dir.path(), "t.csv", b"a;b\n1;2\n3;4\n5,5\n6;7\n");
+    run_in(dir.path(), &["sql", "--table", "T=t.csv", "SELECT * FROM T"])
+        .exits(2)
+        .says("line 4 has 1 field")
+        .says("with `;` between them");
     // Both give two columns, and nobody knows which.
     write(dir.path(), "t.csv", b"price,EUR;qty\n1,5;2\n");
     run_in(dir.path(), &["query", "--table", "T=t.csv", "T"]).exits(2).says("its fields may be separated by `,` or `;`");

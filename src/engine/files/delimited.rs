@@ -156,30 +156,43 @@ fn with(
 
 /// What stands between the fields of a text, of which `head` is the beginning, or all of it.
 ///
-/// A delimiter fits where the header and all records have as many fields, two or more, by it. A record that the end of a head cuts does
-/// not count. Where a text is said to have commas, semicolons and tabs are tried as well: where a comma stands in numbers, spreadsheets
-/// write a semicolon between fields. Where none fits it is `usual`: the text has one column by it, or is refused for its records.
+/// A delimiter fits where the header and all records have as many fields, two or more, by it. A record that the end of the head
+/// cuts does not count. Where a text is said to have commas, semicolons and tabs are tried as well: where a comma stands in numbers,
+/// spreadsheets write a semicolon between fields. Where none fits it is the one by which three quarters are like the header, so that the
+/// others are refused; else it is `usual`: the text has one column by it, or is refused for its records.
 ///
 /// # Errors
 /// Several fit, as in `price,EUR;qty` above `1,5;2`: each of them would give other columns.
 pub(in crate::engine) fn delimiter(head: &[u8], is_cut: bool, usual: u8) -> Result<u8, String> {
-    let fits = |delimiter: &u8| {
+    // How many records there are, and how many have as many fields as the header, of which there are two or more.
+    let like_header = |delimiter: &u8| {
         let mut reader = csv::ReaderBuilder::new().delimiter(*delimiter).flexible(true).has_headers(false).from_reader(head);
         let (mut record, mut header) = (csv::ByteRecord::new(), None);
+        let (mut all, mut fitting) = (0_usize, 0_usize);
         while reader.read_byte_record(&mut record).unwrap_or_default() {
             if is_cut && reader.position().byte() >= head.len() as u64 {
                 break;
             }
-            if record.len() < 2 || record.len() != *header.get_or_insert(record.len()) {
-                return false;
-            }
+            all += 1;
+            fitting += usize::from(record.len() == *header.get_or_insert(record.len()));
         }
-        header.is_some()
+        header.filter(|fields| *fields > 1).map(|_| (all, fitting))
     };
     let candidates: &[u8] = if usual == b',' { b",;\t" } else { &[usual] };
-    let fitting: Vec<u8> = candidates.iter().copied().filter(fits).collect();
+    let found: Vec<(u8, usize, usize)> = candidates
+        .iter()
+        .filter_map(|candidate| like_header(candidate).map(|(all, fitting)| (*candidate, all, fitting)))
+        .collect();
+    let those = |fits: fn(usize, usize) -> bool| -> Vec<u8> {
+        found.iter().filter(|(_, all, fitting)| fits(*all, *fitting)).map(|(candidate, ..)| *candidate).collect()
+    };
+    let fitting = those(|all, fitting| fitting == all);
     match fitting[..] {
-        [] => Ok(usual),
+        // A record that is not as the others is named by what separates the others.
+        [] => Ok(match those(|all, fitting| fitting * 4 >= all * 3)[..] {
+            [one] => one,
+            _ => usual,
+        }),
         [one] => Ok(one),
         [..] => Err(format!(
             "its fields may be separated by {}: quote the fields that hold another one than the separator, or save it with tabs as .tsv",
