@@ -159,7 +159,7 @@ pub(super) fn in_words(message: &str) -> Option<(String, String)> {
     if let Some(ty) = message.split(NO_TYPE).nth(1) {
         return Some((format!("there is no type {ty}"), TYPES.to_owned()));
     }
-    if let Some(name) = message.split(super::sql::NO_TYPE).nth(1) {
+    if let Some(name) = message.split(UNKNOWN_TYPE).nth(1) {
         return Some((message.to_owned(), format!("{TYPES}; CAST(x AS varchar) for a {name}")));
     }
     if let Some(name) = message.split(AMBIGUOUS).nth(1) {
@@ -174,6 +174,9 @@ pub(super) fn in_words(message: &str) -> Option<(String, String)> {
     }
     None
 }
+
+/// What SQL's planner says here of a type that there is none of, before its name.
+pub(in crate::engine) const UNKNOWN_TYPE: &str = "there is no type ";
 
 /// The types that a text of SQL may name.
 const TYPES: &str = "varchar, int, bigint, double, decimal(18, 2), boolean, date, timestamp and time are types";

@@ -45,7 +45,7 @@ pub(super) use information::{CATALOG, Information, PUBLIC, SCHEMA as INFORMATION
 use lowered::Promoted;
 use numbered::Header;
 use refusal::Refusal;
-pub(super) use times::{NO_TYPE, Types};
+pub(super) use times::Types;
 
 use super::files::Files;
 use super::library_texts::{self, missing_table, name_twice};

@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, ObjectName, TimezoneInfo};
 
-use crate::engine::library_texts::named_type;
+use crate::engine::library_texts::{UNKNOWN_TYPE, named_type};
 use kqlake_value::Type;
 use kqlake_value::columns::{noted_type, stored_type};
 use kqlake_value::texts::is_text;
@@ -38,7 +38,7 @@ impl TypePlanner for Types {
                 "money" => return of(DataType::Decimal128(19, 4)),
                 "smallmoney" => return of(DataType::Decimal128(10, 4)),
                 "ntext" | "sysname" => return of(DataType::Utf8),
-                other => return plan_err!("{NO_TYPE}{other}"),
+                other => return plan_err!("{UNKNOWN_TYPE}{other}"),
             },
             _ => return Ok(None),
         };
@@ -49,9 +49,6 @@ impl TypePlanner for Types {
 fn of(ty: DataType) -> Result<Option<FieldRef>> {
     Ok(Some(Arc::new(Field::new("", ty, true))))
 }
-
-/// What is said of a type that there is none of, before its name.
-pub(in crate::engine) const NO_TYPE: &str = "there is no type ";
 
 /// The name of [`TimeOf`], which nobody writes.
 pub(super) const TIME_OF: &str = "time of";
